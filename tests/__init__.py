@@ -1,0 +1,1 @@
+"""Tests of MeshUpgrade, and the rig and fixtures that they stand on."""

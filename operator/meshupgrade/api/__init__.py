@@ -1,0 +1,1 @@
+"""The Kubernetes API of the operator, a module per API version."""

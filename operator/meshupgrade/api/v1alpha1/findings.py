@@ -1,0 +1,74 @@
+"""What preflight can find, by name. A name in spec.upgrade.acceptRisks lets a Risk pass; an Error never passes."""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from meshupgrade.api.v1alpha1.base import ApiModel
+
+
+class Severity(StrEnum):
+    """How much a finding weighs."""
+
+    ERROR = "Error"
+    RISK = "Risk"
+    WARNING = "Warning"
+    INFO = "Info"
+
+
+class FindingName(StrEnum):
+    """Names of findings; stable, since users write those of Risks into acceptRisks."""
+
+    # Path
+    INVALID_VERSION = "InvalidVersion"
+    DOWNGRADE = "Downgrade"
+    BREAKING_CHANGE = "BreakingChange"
+    PRERELEASE = "Prerelease"
+    CHART_NOT_FOUND = "ChartNotFound"
+    REPOSITORY_DENIED = "RepositoryDenied"
+    REPOSITORY_INVALID = "RepositoryInvalid"
+
+    # Preflight
+    RELEASE_NOT_FOUND = "ReleaseNotFound"
+    RELEASE_PENDING = "ReleasePending"
+    RENDER_FAILED = "RenderFailed"
+    VALUES_INVALID = "ValuesInvalid"
+    VALUES_DROPPED = "ValuesDropped"
+    KUBERNETES_TOO_OLD = "KubernetesTooOld"
+    KUBERNETES_TOO_NEW = "KubernetesTooNew"
+    IDENTITY_CHANGED = "IdentityChanged"
+    REMOVED_APIS = "RemovedAPIs"
+    IMMUTABLE_FIELD_CHANGED = "ImmutableFieldChanged"
+    OBJECT_REJECTED = "ObjectRejected"
+    NAMESPACE_MISSING = "NamespaceMissing"
+    FORBIDDEN = "Forbidden"
+    DRY_RUN_UNSUPPORTED = "DryRunUnsupported"
+
+    # CRDs
+    CRD_SOURCE_UNAVAILABLE = "CRDSourceUnavailable"
+    CRD_IMMUTABLE_CHANGE = "CRDImmutableChange"
+    CRD_REJECTED = "CRDRejected"
+    CRD_WRITTEN_BY_NEWER = "CRDWrittenByNewer"
+
+    # MeshConfig
+    MESH_CONFIG_PATCH_INVALID = "MeshConfigPatchInvalid"
+
+
+RISKS = (FindingName.BREAKING_CHANGE, FindingName.PRERELEASE, FindingName.IMMUTABLE_FIELD_CHANGED)
+"""The names that spec.upgrade.acceptRisks takes."""
+
+
+class Finding(ApiModel):
+    """One thing that was found before the first write."""
+
+    name: FindingName = Field(description="Stable name of the finding.")
+    severity: Severity = Field(
+        description="Error never passes; Risk passes when accepted by name; Warning and Info only tell."
+    )
+    phase: str = Field(description="The phase that would be affected.", max_length=32)
+    message: str = Field(description="What was found, on what object.", max_length=2048)
+    remedy: str = Field(default="", description="What to do about it.", max_length=1024)
+
+    def blocks(self, accepted: frozenset[str]) -> bool:
+        """Tell whether the finding refuses the upgrade, given the names of the accepted Risks."""
+        return self.severity is Severity.ERROR or (self.severity is Severity.RISK and self.name not in accepted)

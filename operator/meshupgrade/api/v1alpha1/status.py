@@ -1,0 +1,131 @@
+"""status of a MeshUpgrade: the only memory that the operator has."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import Field
+
+from meshupgrade.api.v1alpha1.base import ApiModel
+from meshupgrade.api.v1alpha1.conditions import Condition
+from meshupgrade.api.v1alpha1.findings import Finding
+
+MAX_HISTORY = 10
+MAX_FINDINGS = 50
+
+
+class Phase(StrEnum):
+    """What the object is doing, in one word; a summary, the conditions are the contract."""
+
+    PENDING = "Pending"
+    PATH = "Path"
+    PREFLIGHT = "Preflight"
+    CRDS = "CRDs"
+    CONTROL_PLANE = "ControlPlane"
+    STORAGE = "Storage"
+    MESH_CONFIG = "MeshConfig"
+    DATA_PLANE = "DataPlane"
+    ADDONS = "Addons"
+    COMPLETED = "Completed"
+    REFUSED = "Refused"
+    RETRYING = "Retrying"
+    FAILED = "Failed"
+    INVALID = "Invalid"
+    DUPLICATE = "Duplicate"
+
+
+class HistoryState(StrEnum):
+    """How an upgrade ended; Partial while it has not."""
+
+    PARTIAL = "Partial"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+
+
+class Attempts(ApiModel):
+    """The budget of the current target."""
+
+    input_digest: str = Field(description="Digest of the inputs that the budget is for.", max_length=80)
+    count: int = Field(description="Attempts that failed so far.")
+    message: str = Field(default="", description="Why the last one failed.", max_length=4096)
+    reason: str = Field(default="", description="Reason of the last failure.", max_length=64)
+
+
+class HelmProcess(ApiModel):
+    """A Helm process that the operator started, recorded before it does anything.
+
+    What makes it provable, after a crash, that a pending release is ours and nobody works on it any more.
+    """
+
+    revision: int = Field(description="The revision of the release that it makes.")
+    host: str = Field(description="Host and boot on which it runs.", max_length=320)
+    pid: int = Field(description="Its process id there.")
+    started_ticks: int = Field(description="Its start in clock ticks since boot, which tells it from a reused id.")
+    deadline: datetime = Field(description="When the operator ends it at the latest.")
+
+
+class PhaseDuration(ApiModel):
+    """How long a phase took."""
+
+    name: str = Field(description="Name of the phase.", max_length=32)
+    seconds: float = Field(description="How long it took, in seconds.")
+
+
+class HistoryEntry(ApiModel):
+    """One upgrade of the mesh."""
+
+    version: str = Field(description="The version it was for.", max_length=128)
+    from_: str = Field(alias="from", description="The version before.", max_length=128)
+    revision: int | None = Field(default=None, description="The revision of the Helm release.")
+    verified: bool = Field(default=False, description="Whether the control plane was seen healthy at that revision.")
+    chart_digest: str = Field(default="", description="Digest of the chart archive.", max_length=80)
+    crd_digest: str = Field(default="", description="Digest of the image the CRDs came from.", max_length=80)
+    state: HistoryState = Field(description="How it ended; Partial while it has not.")
+    started_time: datetime = Field(description="When it began to write.")
+    completion_time: datetime | None = Field(default=None, description="When it ended.")
+    phases: list[PhaseDuration] = Field(default_factory=list, description="How long each phase took.", max_length=16)
+    accepted_risks: list[str] = Field(
+        default_factory=list, description="Risks that passed because they were accepted.", max_length=16
+    )
+
+
+class DataPlaneStatus(ApiModel):
+    """How many Pods of the mesh run which sidecar. A Pod whose sidecar cannot be told is unknown, never current."""
+
+    total: int = Field(default=0, description="Pods with a sidecar that are not finished.")
+    current: int = Field(default=0, description="Those that run the image that is injected now.")
+    outdated: int = Field(default=0, description="Those that run another one.")
+    unknown: int = Field(default=0, description="Those of which it cannot be told.")
+
+
+class MeshUpgradeStatus(ApiModel):
+    """What the operator last saw and did."""
+
+    observed_generation: int | None = Field(default=None, description="The metadata.generation that was last handled.")
+    phase: Phase | None = Field(default=None, description="What the object is doing, in one word.")
+    current_version: str | None = Field(
+        default=None, description="Chart version of the release that runs.", max_length=128
+    )
+    target_version: str | None = Field(default=None, description="The version it is brought to.", max_length=128)
+    hops: list[str] = Field(
+        default_factory=list, description="The versions on the way, the target last.", max_length=64
+    )
+    conditions: list[Condition] = Field(
+        default_factory=list,
+        description="Ready, Available, Reconciling and Stalled, and one for each phase.",
+        max_length=24,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+    findings: list[Finding] = Field(
+        default_factory=list, description="What was found before the first write.", max_length=MAX_FINDINGS
+    )
+    attempts: Attempts | None = Field(default=None, description="The budget of the current target.")
+    helm_process: HelmProcess | None = Field(default=None, description="The Helm process under way, if any.")
+    history: list[HistoryEntry] = Field(
+        default_factory=list, description="Upgrades, the newest first.", max_length=MAX_HISTORY
+    )
+    data_plane: DataPlaneStatus | None = Field(default=None, description="The sidecars of the mesh, counted.")
+    last_handled_reconcile_at: str | None = Field(
+        default=None, description="The last handled value of meshupgrade.io/reconcile-requested-at.", max_length=128
+    )
+    operator_version: str | None = Field(default=None, description="The operator that wrote this.", max_length=64)
+    kubernetes_version: str | None = Field(default=None, description="The API server's version.", max_length=64)

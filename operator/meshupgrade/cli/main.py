@@ -1,0 +1,129 @@
+"""`meshupgrade`: runs the operator."""
+
+import asyncio
+import contextlib
+import logging
+import shutil
+import sys
+import tempfile
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import aiohttp
+import typer
+import yaml
+from kubernetes.aio.config import ConfigException
+from pythonjsonlogger.json import JsonFormatter
+
+from meshupgrade import __version__
+from meshupgrade.api.v1alpha1.crd import custom_resource_definition
+from meshupgrade.api.v1alpha1.reference import reference as api_reference
+from meshupgrade.api.v1alpha1.spec import DistributionName
+from meshupgrade.distributions import load_distribution
+from meshupgrade.engine.engine import Engine
+from meshupgrade.handlers import serve
+from meshupgrade.helm.driver import Helm
+from meshupgrade.helm.errors import HelmError
+from meshupgrade.helm.repository import IndexCache
+from meshupgrade.kube.access import load_access
+from meshupgrade.kube.client import Kube
+from meshupgrade.phases.shape import Tools
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+logger = logging.getLogger("meshupgrade")
+
+OLDEST_HELM = (4, 0)
+
+
+class LogFormat(StrEnum):
+    """How log lines look."""
+
+    CONSOLE = "console"
+    JSON = "json"
+
+
+@app.callback()
+def main() -> None:
+    """MeshUpgrade brings a service mesh to the version its admins declare."""
+
+
+@app.command()
+def version() -> None:
+    """Print the operator's version."""
+    typer.echo(__version__)
+
+
+@app.command()
+def crd() -> None:
+    """Print the CustomResourceDefinition of MeshUpgrade."""
+    names = {name.value: load_distribution(name).mesh_name for name in DistributionName}
+    typer.echo(yaml.safe_dump(custom_resource_definition(names), sort_keys=False, width=120), nl=False)
+
+
+@app.command()
+def reference() -> None:
+    """Print the API reference in Markdown."""
+    typer.echo(api_reference(), nl=False)
+
+
+@app.command()
+def run(
+    kubeconfig: Annotated[
+        Path | None, typer.Option(help="Default: $KUBECONFIG, else the Pod's ServiceAccount, else ~/.kube/config.")
+    ] = None,
+    context: Annotated[str | None, typer.Option(help="Context of the kubeconfig. Default: its current one.")] = None,
+    helm: Annotated[str, typer.Option(help="The Helm CLI, version 4.")] = "helm",
+    workers: Annotated[int, typer.Option(min=1, help="How many meshes are worked on at once.")] = 8,
+    work_dir: Annotated[
+        Path | None, typer.Option(help="Folder for chart archives and Helm's caches. Default: a temporary one.")
+    ] = None,
+    log_format: Annotated[LogFormat, typer.Option(help="How log lines look.")] = LogFormat.CONSOLE,
+) -> None:
+    """Run the operator until SIGTERM or SIGINT."""
+    _log_to_stderr(log_format)
+    binary = shutil.which(helm)
+    if binary is None:
+        raise typer.BadParameter(f"there is no program {helm!r}; install Helm 4, or give its path", param_hint="--helm")
+    with contextlib.ExitStack() as stack:
+        folder = work_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="meshupgrade-")))
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            asyncio.run(_run(kubeconfig, context, binary, workers, folder))
+        except ConfigException as error:
+            typer.echo(f"no way to a cluster: {error}; give --kubeconfig, or set KUBECONFIG", err=True)
+            raise typer.Exit(2) from error
+        except HelmError as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(2) from error
+
+
+async def _run(kubeconfig: Path | None, context: str | None, binary: str, workers: int, folder: Path) -> None:
+    access = await load_access(kubeconfig, context)
+    helm = Helm(binary, access, folder)
+    await _check_helm(helm)
+    async with Kube(access.configuration) as kube, aiohttp.ClientSession(trust_env=True) as http:
+        engine = Engine(Tools(kube, helm, http, IndexCache(), folder), workers=workers)
+        await serve(
+            engine,
+            access.configuration,
+            ready=lambda: logger.info("meshupgrade %s watches %s", __version__, access.configuration.host),
+        )
+
+
+async def _check_helm(helm: Helm) -> None:
+    text = await helm.version()
+    found = tuple(int(part) for part in text.removeprefix("v").split(".")[:2])
+    if found < OLDEST_HELM:
+        raise HelmError(f"the Helm CLI is {text}; version 4 is needed, since it applies server-side")
+
+
+def _log_to_stderr(log_format: LogFormat) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    if log_format is LogFormat.JSON:
+        handler.setFormatter(JsonFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    # kopf tells of every watch it opens; what matters of it comes as a warning.
+    logging.getLogger("kopf").setLevel(logging.WARNING)

@@ -1,0 +1,85 @@
+"""The supported meshes as data: one file of facts a distribution, read here and nowhere else."""
+
+from functools import cache
+from importlib import resources
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+from meshupgrade.api.v1alpha1.spec import DistributionName
+
+__all__ = ["Addon", "Distribution", "load_distribution"]
+
+
+class _Facts(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+
+class ChartFacts(_Facts):
+    """Where the distribution's chart is, and the key under which all its values stand."""
+
+    repository: str
+    names: tuple[str, ...]
+    root: str
+
+
+class BootstrapFacts(_Facts):
+    """The Deployment that applies the CRDs, its containers whose image may carry them (the first found counts)."""
+
+    deployment: str
+    containers: tuple[str, ...]
+    crd_folder: str
+
+
+class InjectorFacts(_Facts):
+    """The Deployment that injects sidecars, and where it is told the image to use when the MeshConfig names none."""
+
+    deployment: str
+    container: str
+    sidecar_image_env: str
+
+
+class MeshConfigFacts(_Facts):
+    """The live configuration object."""
+
+    name: str
+    group: str
+    sidecar_image_path: tuple[str, ...]
+
+
+class SidecarFacts(_Facts):
+    """How an injected Pod is told."""
+
+    container: str
+    pod_label: str
+    namespace_label: str
+
+
+class Addon(_Facts):
+    """A third-party part that the chart can install; its Deployment changed its name over time."""
+
+    name: str
+    deployments: tuple[str, ...]
+    container: str
+
+
+class Distribution(_Facts):
+    """The facts of one distribution, read in its own releases."""
+
+    name: DistributionName
+    chart: ChartFacts
+    mesh_name: str
+    identity: tuple[tuple[str, ...], ...]
+    bootstrap: BootstrapFacts
+    injector: InjectorFacts
+    mesh_config: MeshConfigFacts
+    sidecar: SidecarFacts
+    addons: tuple[Addon, ...]
+
+
+@cache
+def load_distribution(name: DistributionName) -> Distribution:
+    """Give the facts of a distribution."""
+    text = resources.files(__name__).joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+    return Distribution.model_validate(yaml.safe_load(text))

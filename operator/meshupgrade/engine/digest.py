@@ -1,0 +1,13 @@
+"""The digest of what a run was asked; a budget of attempts is for one digest."""
+
+import hashlib
+import json
+from typing import Any
+
+__all__ = ["input_digest"]
+
+
+def input_digest(spec: dict[str, Any], requested_at: str | None) -> str:
+    """Give the same text for the same spec and request, whatever the order of keys."""
+    text = json.dumps([spec, requested_at], sort_keys=True, separators=(",", ":"), default=str)
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

@@ -1,0 +1,1 @@
+"""Helm: its CLI as a child process, its release storage, and what chart repositories list."""

@@ -1,0 +1,108 @@
+"""A Helm release as Helm stores it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import yaml
+
+from meshupgrade.domain.values import overlay
+
+__all__ = ["Release", "ReleaseStatus", "manifest_objects"]
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class ReleaseStatus(StrEnum):
+    """Helm's own statuses (helm.sh/helm/v4/pkg/release/common)."""
+
+    UNKNOWN = "unknown"
+    DEPLOYED = "deployed"
+    UNINSTALLED = "uninstalled"
+    SUPERSEDED = "superseded"
+    FAILED = "failed"
+    UNINSTALLING = "uninstalling"
+    PENDING_INSTALL = "pending-install"
+    PENDING_UPGRADE = "pending-upgrade"
+    PENDING_ROLLBACK = "pending-rollback"
+
+    @property
+    def pending(self) -> bool:
+        """Tell whether an operation is, or was, in progress."""
+        return self.startswith("pending-") or self is ReleaseStatus.UNINSTALLING
+
+
+@dataclass(frozen=True)
+class Release:
+    """One revision of a release."""
+
+    name: str
+    namespace: str
+    revision: int
+    status: ReleaseStatus
+    description: str
+    updated: datetime | None
+    """When Helm began to work on this revision."""
+
+    chart_name: str
+    chart_version: str
+    app_version: str
+    config: Mapping[str, Any] = field(repr=False)
+    """The user's values."""
+
+    defaults: Mapping[str, Any] = field(repr=False)
+    """The chart's values."""
+
+    manifest: str = field(repr=False)
+    hooks: tuple[Mapping[str, Any], ...] = field(repr=False)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Release":
+        """Give the release out of Helm's JSON, as stored and as printed with --output json."""
+        metadata = data["chart"]["metadata"]
+        info = data["info"]
+        return cls(
+            name=data["name"],
+            namespace=data.get("namespace") or "",
+            revision=int(data["version"]),
+            status=ReleaseStatus(info.get("status") or "unknown"),
+            description=info.get("description") or "",
+            updated=_time(info.get("last_deployed")),
+            chart_name=metadata["name"],
+            chart_version=metadata["version"],
+            app_version=metadata.get("appVersion") or "",
+            config=data.get("config") or {},
+            defaults=data["chart"].get("values") or {},
+            manifest=data.get("manifest") or "",
+            hooks=tuple(data.get("hooks") or ()),
+        )
+
+    def values(self) -> dict[str, Any]:
+        """Give the values as the templates see them: the chart's with the user's laid over."""
+        return overlay(self.defaults, self.config)
+
+    def objects(self) -> list[dict[str, Any]]:
+        """Give the objects of the manifest, hooks not included."""
+        return manifest_objects(self.manifest)
+
+    def has_post_upgrade_hook(self) -> bool:
+        """Tell whether a hook runs after an install or upgrade, for which Helm has to wait for readiness itself."""
+        return any({"post-install", "post-upgrade"} & set(hook.get("events") or ()) for hook in self.hooks)
+
+
+def _time(text: str | None) -> datetime | None:
+    # Helm writes nanoseconds, which Python reads only up to microseconds.
+    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text)) if text else None
+
+
+def manifest_objects(manifest: str) -> list[dict[str, Any]]:
+    """Give the objects of a rendered manifest, Lists opened, empty documents left out."""
+    objects: list[dict[str, Any]] = []
+    for document in yaml.load_all(manifest, Loader=_Loader):
+        if not isinstance(document, dict):
+            continue
+        objects.extend(document.get("items") or [] if document.get("kind", "").endswith("List") else [document])
+    return objects

@@ -1,0 +1,253 @@
+"""The client: plain dicts over kubernetes.aio's ApiClient, paths from discovery per group and version.
+
+Typed models refuse fields that they do not know, so a newer API server would break the reading of its objects; and
+a full discovery costs a request per group, where only a handful of kinds is ever asked for.
+"""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes.aio.client import ApiClient, Configuration
+
+from meshupgrade.api.v1alpha1.names import FIELD_MANAGER
+from meshupgrade.kube.errors import KindNotServed, KubeError, NotFound, Unreachable, from_status
+
+__all__ = ["Kube", "ObjectRef"]
+
+Object = dict[str, Any]
+
+REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
+PAGE = 200
+
+
+@dataclass(frozen=True, order=True)
+class ObjectRef:
+    """Names one object; ``namespace`` is None for cluster-scoped ones."""
+
+    api_version: str
+    kind: str
+    name: str
+    namespace: str | None = None
+
+    @classmethod
+    def of(cls, obj: Mapping[str, Any], default_namespace: str | None = None) -> Self:
+        """Give the reference to an object as it stands in a manifest."""
+        metadata = obj["metadata"]
+        return cls(obj["apiVersion"], obj["kind"], metadata["name"], metadata.get("namespace") or default_namespace)
+
+    def __str__(self) -> str:
+        place = f"{self.namespace}/" if self.namespace else ""
+        return f"{self.kind} {place}{self.name}"
+
+
+@dataclass(frozen=True)
+class _Resource:
+    plural: str
+    namespaced: bool
+
+
+class Kube:
+    """A client of one cluster. Every call raises a KubeError of meshupgrade.kube.errors, and nothing else."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._api = ApiClient(configuration)
+        self._resources: dict[str, dict[str, _Resource]] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._api.close()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+    ) -> bytes:
+        """Make one request and give the body of its answer."""
+        if query:
+            path = f"{path}?{urlencode(query)}"
+        try:
+            serialized = await self._api.param_serialize(
+                method,
+                path,
+                header_params={"Accept": accept, "Content-Type": content_type},
+                body=body,
+                auth_settings=["BearerToken"],
+            )
+            response = await self._api.call_api(*serialized, _request_timeout=REQUEST_TIMEOUT)
+            data: bytes = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unreachable(f"the API server does not answer: {error or type(error).__name__}") from error
+        if not 200 <= response.status <= 299:
+            raise from_status(response.status, _status_body(data))
+        return data
+
+    async def json(self, method: str, path: str, **options: Any) -> Object:
+        """Make one request and give its answer as an object."""
+        answer: Object = json.loads(await self.request(method, path, **options))
+        return answer
+
+    async def server_version(self) -> str:
+        """Give the version of the API server, such as v1.37.2."""
+        return str((await self.json("GET", "/version"))["gitVersion"])
+
+    async def path(self, api_version: str, kind: str, namespace: str | None, name: str | None = None) -> str:
+        """Give the path of an object or of a list. Raises KindNotServed."""
+        resource = await self._resource(api_version, kind)
+        path = _group_path(api_version)
+        if resource.namespaced and namespace:
+            path += f"/namespaces/{namespace}"
+        path += f"/{resource.plural}"
+        return f"{path}/{name}" if name else path
+
+    async def is_namespaced(self, api_version: str, kind: str) -> bool:
+        """Tell whether objects of the kind live in a namespace. Raises KindNotServed."""
+        return (await self._resource(api_version, kind)).namespaced
+
+    async def get(self, ref: ObjectRef) -> Object:
+        """Give the object. Raises NotFound, KindNotServed."""
+        return await self.json("GET", await self.path(ref.api_version, ref.kind, ref.namespace, ref.name))
+
+    async def find(self, ref: ObjectRef) -> Object | None:
+        """Give the object, or None when it, or its kind, is not there."""
+        try:
+            return await self.get(ref)
+        except (NotFound, KindNotServed):
+            return None
+
+    async def list_objects(
+        self,
+        api_version: str,
+        kind: str,
+        namespace: str | None = None,
+        *,
+        labels: str | None = None,
+        fields: str | None = None,
+        metadata_only: bool = False,
+    ) -> AsyncIterator[Object]:
+        """Yield the objects, page by page. Raises KindNotServed."""
+        path = await self.path(api_version, kind, namespace)
+        query = {"limit": str(PAGE)}
+        if labels:
+            query["labelSelector"] = labels
+        if fields:
+            query["fieldSelector"] = fields
+        accept = "application/json"
+        if metadata_only:
+            accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+        while True:
+            page = await self.json("GET", path, query=query, accept=accept)
+            for item in page.get("items") or []:
+                yield {"apiVersion": api_version, "kind": kind, **item}
+            token = page["metadata"].get("continue")
+            if not token:
+                return
+            query["continue"] = token
+
+    async def apply(
+        self,
+        obj: Mapping[str, Any],
+        *,
+        namespace: str | None = None,
+        manager: str = FIELD_MANAGER,
+        force: bool = True,
+        dry_run: bool = False,
+        subresource: str | None = None,
+    ) -> Object:
+        """Server-side apply the object and give what it became, or would become."""
+        ref = ObjectRef.of(obj, namespace)
+        path = await self.path(ref.api_version, ref.kind, ref.namespace, ref.name)
+        if subresource:
+            path = f"{path}/{subresource}"
+        query = {"fieldManager": manager, "force": "true" if force else "false"}
+        if dry_run:
+            query["dryRun"] = "All"
+        return await self.json("PATCH", path, query=query, body=dict(obj), content_type="application/apply-patch+yaml")
+
+    async def create(self, obj: Mapping[str, Any], *, namespace: str | None = None, dry_run: bool = False) -> Object:
+        """Create the object and give it as stored. Raises Conflict when it exists."""
+        ref = ObjectRef.of(obj, namespace)
+        path = await self.path(ref.api_version, ref.kind, ref.namespace)
+        query = {"fieldManager": FIELD_MANAGER} | ({"dryRun": "All"} if dry_run else {})
+        return await self.json("POST", path, query=query, body=dict(obj))
+
+    async def merge_patch(self, ref: ObjectRef, patch: Mapping[str, Any], *, dry_run: bool = False) -> Object:
+        """Apply a JSON merge patch (RFC 7386) and give what the object became, or would become."""
+        query = {"fieldManager": FIELD_MANAGER} | ({"dryRun": "All"} if dry_run else {})
+        path = await self.path(ref.api_version, ref.kind, ref.namespace, ref.name)
+        return await self.json("PATCH", path, query=query, body=patch, content_type="application/merge-patch+json")
+
+    async def json_patch(self, ref: ObjectRef, operations: list[Mapping[str, Any]]) -> Object:
+        """Apply a JSON patch (RFC 6902) and give what the object became. Raises Rejected when a test in it fails."""
+        path = await self.path(ref.api_version, ref.kind, ref.namespace, ref.name)
+        query = {"fieldManager": FIELD_MANAGER}
+        return await self.json("PATCH", path, query=query, body=operations, content_type="application/json-patch+json")
+
+    async def delete(self, ref: ObjectRef, *, uid: str, propagation: str = "Background") -> None:
+        """Delete exactly the object with that uid; one that is gone is no error. Raises Conflict for another."""
+        path = await self.path(ref.api_version, ref.kind, ref.namespace, ref.name)
+        body = {"preconditions": {"uid": uid}, "propagationPolicy": propagation}
+        try:
+            await self.request("DELETE", path, body=body)
+        except NotFound:
+            return
+
+    async def pod_log(self, namespace: str, pod: str, container: str, *, previous: bool = False) -> str:
+        """Give the last lines of a container's log; empty when there is none to be had."""
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
+        query = {"container": container, "tailLines": "20", "limitBytes": "65536"}
+        if previous:
+            query["previous"] = "true"
+        try:
+            data = await self.request("GET", path, query=query, accept="*/*")
+        except KubeError:
+            return ""
+        return data.decode("utf-8", "replace")
+
+    def forget_discovery(self) -> None:
+        """Forget which kinds are served; for after CRDs changed."""
+        self._resources.clear()
+
+    async def _resource(self, api_version: str, kind: str) -> _Resource:
+        known = self._resources.get(api_version)
+        if known is None or kind not in known:
+            known = self._resources[api_version] = await self._discover(api_version)
+        if kind not in known:
+            raise KindNotServed(api_version, kind)
+        return known[kind]
+
+    async def _discover(self, api_version: str) -> dict[str, _Resource]:
+        try:
+            answer = await self.json("GET", _group_path(api_version))
+        except NotFound:
+            return {}
+        return {
+            resource["kind"]: _Resource(resource["name"], resource["namespaced"])
+            for resource in answer.get("resources") or []
+            if "/" not in resource["name"]
+        }
+
+
+def _group_path(api_version: str) -> str:
+    return f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+
+
+def _status_body(data: bytes) -> Mapping[str, Any]:
+    try:
+        body = json.loads(data)
+    except ValueError:
+        return {"message": data[:200].decode("utf-8", "replace")}
+    return body if isinstance(body, Mapping) else {}

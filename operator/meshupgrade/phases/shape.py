@@ -1,0 +1,187 @@
+"""The one shape of a phase, and what a run carries through them.
+
+Errors::
+
+    PhaseFailed      the attempt failed; counts against the budget
+    Superseded       the spec changed while the phase could not go on; the new spec is planned at once
+    Busy             somebody else works on the release; waited for, and no attempt is counted
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+import aiohttp
+import semver
+
+from meshupgrade.api.v1alpha1.conditions import AnyReason, ConditionStatus, ConditionType, Reason
+from meshupgrade.api.v1alpha1.findings import Finding, FindingName
+from meshupgrade.api.v1alpha1.spec import MeshUpgradeSpec, parse_duration
+from meshupgrade.api.v1alpha1.status import DataPlaneStatus
+from meshupgrade.api.v1alpha1.status import Phase as PhaseName
+from meshupgrade.distributions import Distribution
+from meshupgrade.helm.driver import Helm, UpgradeRequest
+from meshupgrade.helm.process import Child
+from meshupgrade.helm.release import Release
+from meshupgrade.helm.repository import ChartVersion, IndexCache
+from meshupgrade.helm.storage import ReleaseStorage, StoredRevision
+from meshupgrade.kube.client import Kube
+
+__all__ = ["Busy", "Outcome", "PhaseFailed", "PhaseModule", "PhasePlan", "Superseded", "Target", "Tools", "Work"]
+
+
+class PhaseFailed(Exception):
+    """An attempt failed in a phase; the message says what a person needs to know."""
+
+    def __init__(self, reason: AnyReason, message: str) -> None:
+        self.reason = reason
+        super().__init__(message)
+
+
+class Superseded(Exception):
+    """The spec changed while the phase could not go on."""
+
+
+class Busy(Exception):
+    """Somebody else works on the release."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What phases use to reach the world."""
+
+    kube: Kube
+    helm: Helm
+    http: aiohttp.ClientSession
+    indexes: IndexCache
+    cache: Path
+    """Folder for chart archives and CRDs out of images, both by digest."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Everything that a hop brings, known before the first write."""
+
+    chart: Path
+    chart_digest: str
+    request: UpgradeRequest
+    rendered: Release
+    crds: Sequence[Mapping[str, Any]]
+    crd_digest: str
+
+
+@dataclass
+class Work:
+    """One run for one MeshUpgrade: what it was asked, what it saw, and what it found on the way."""
+
+    tools: Tools
+    namespace: str
+    uid: str
+    generation: int
+    spec: MeshUpgradeSpec
+    distribution: Distribution
+    report: Callable[[str], Awaitable[None]]
+    """Say what is being done or waited for; shown in the condition of the phase that runs."""
+
+    helm_started: Callable[[int, Child, float], Awaitable[None]]
+    """Record a Helm process for a revision, with the seconds it may take, before it does anything."""
+
+    superseded: Callable[[], bool]
+    """Tell whether the spec changed since the run began."""
+
+    verified_revision: int | None = None
+    """The newest revision that history records as verified."""
+
+    revisions: Sequence[StoredRevision] = ()
+    live: Release | None = None
+    """The revision that runs: the deployed one, else the newest."""
+
+    chart: ChartVersion | None = None
+    chart_name: str = ""
+    hops: Sequence[str] = ()
+    target: Target | None = None
+    data_plane: DataPlaneStatus | None = None
+    revision: int | None = None
+    """The revision that the control plane phase brought up and verified."""
+
+    settled: bool = field(default=False)
+    """Whether the release already is what the spec asks for, verified."""
+
+    @property
+    def release(self) -> str:
+        """The name of the Helm release, which is the name of the mesh."""
+        return self.spec.mesh.name or self.distribution.mesh_name
+
+    @property
+    def storage(self) -> ReleaseStorage:
+        """Helm's storage of the release."""
+        return ReleaseStorage(self.tools.kube, self.namespace, self.release)
+
+    @property
+    def repository(self) -> str:
+        """The chart repository in use."""
+        return self.spec.chart.repository or self.distribution.chart.repository
+
+    @property
+    def timeout(self) -> timedelta:
+        """How long the control plane may take."""
+        return parse_duration(self.spec.upgrade.timeout)
+
+    def accepts(self, risk: FindingName) -> bool:
+        """Tell whether the spec accepts a Risk by name."""
+        return risk in self.spec.upgrade.accept_risks
+
+    def current_version(self) -> semver.Version:
+        """Give the chart version that runs. Path makes sure that there is a release."""
+        assert self.live is not None
+        return semver.Version.parse(self.live.chart_version.removeprefix("v"))
+
+    def need_target(self) -> Target:
+        """Give the target, which Preflight makes before any later phase runs."""
+        assert self.target is not None
+        return self.target
+
+
+@dataclass(frozen=True)
+class PhasePlan:
+    """What a phase found, and what it would do."""
+
+    findings: Sequence[Finding] = ()
+    changes: Sequence[str] = ()
+    """What it would write, object by object, in words; empty when there is nothing to do."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a phase ended well."""
+
+    reason: Reason
+    message: str
+    status: ConditionStatus = "True"
+
+
+class PhaseModule(Protocol):
+    """A phase. Both calls read the world anew each time: nothing is remembered that can be read back."""
+
+    @property
+    def name(self) -> PhaseName:
+        """Its name."""
+        ...
+
+    @property
+    def condition(self) -> ConditionType:
+        """The condition that reports it."""
+        ...
+
+    async def plan(self, work: Work) -> PhasePlan:
+        """Read only: give what was found and what would be done. An Error stops the phases after it from planning."""
+        ...
+
+    async def apply(self, work: Work) -> Outcome:
+        """Do it: idempotent, and after a crash goes on where it stopped.
+
+        Raises PhaseFailed, Superseded, and the errors of kube, helm and oci.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""`make demo`: a mesh is upgraded before your eyes, on a real control plane."""

@@ -1,0 +1,268 @@
+"""What the tests of the operator share: the operator as a process, and a mesh that it works on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from tests.charts.crds import crds_of, stored_api_version
+from tests.charts.publish import Published
+from tests.charts.workloads import NAMESPACES, meshed_workloads, sample_resources
+from tests.cluster.chart_repository import ChartRepository
+from tests.cluster.cluster import Cluster
+
+Object = dict[str, Any]
+
+CRD_FOLDER = Path(__file__).parents[2] / "crds"
+MESHUPGRADE = Path(sys.executable).with_name("meshupgrade")
+NO_FINALIZERS = '{"metadata":{"finalizers":null}}'
+PATIENCE = 60.0
+"""Seconds that anything of a test may take; a bound against hanging, never a measure."""
+
+
+class Operator:
+    """The operator as a process of its own, as a user runs it."""
+
+    def __init__(self, cluster: Cluster, folder: Path, *arguments: str, kubeconfig: Path | None = None) -> None:
+        self.log_path = folder / f"operator-{time.monotonic_ns()}.log"
+        self._log = self.log_path.open("w")
+        command = [str(MESHUPGRADE), "run", "--kubeconfig", str(kubeconfig or cluster.kubeconfig)]
+        command += ["--helm", str(cluster.binaries.helm), *arguments]
+        environment = {**os.environ, "TMPDIR": str(folder)}
+        self.process = subprocess.Popen(command, stdout=self._log, stderr=subprocess.STDOUT, env=environment)
+
+    def __enter__(self) -> Self:
+        eventually(lambda: "watches" in self.log(), lambda: f"the operator did not start:\n{self.log()}")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def log(self) -> str:
+        """Give what it has written so far."""
+        return self.log_path.read_text()
+
+    def stop(self) -> int:
+        """End it as Kubernetes does, and give its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(PATIENCE)
+        finally:
+            self._log.close()
+
+    def kill(self) -> None:
+        """End it as a crash does."""
+        self.process.kill()
+        self.process.wait(PATIENCE)
+        self._log.close()
+
+
+@dataclass
+class Mesh:
+    """A fixture mesh in a namespace, and the MeshUpgrade for it."""
+
+    cluster: Cluster
+    namespace: str
+    published: Published
+    repository: ChartRepository
+    release: str = "osm"
+    name: str = "mesh"
+
+    def install(self, version: str = "1.1.0", values: Mapping[str, Any] | None = None, *, crds: bool = True) -> None:
+        """Install the release as `osm install` does; the CRDs are there, as its bootstrap would have made them."""
+        if crds:
+            self.apply_objects(crds_of(version), "--server-side", "--field-manager=osm-bootstrap", "--force-conflicts")
+        own = {"osm": {"meshName": self.release}} if self.release != "osm" else {}
+        self.cluster.helm(
+            "install", self.release, self.published.chart, "--repo", self.repository.url, "--version", version,
+            "--namespace", self.namespace, "--values", "-",
+            input=json.dumps(_merged(own, values or {})),
+        )  # fmt: skip
+
+    def install_in_use(self, version: str) -> None:
+        """Install it with a MeshConfig, custom resources and meshed workloads."""
+        self.install(version)
+        self.use(version)
+        self.apply_objects([self.mesh_config(version)])
+
+    def use(self, version: str) -> None:
+        """Put custom resources and meshed workloads into the mesh."""
+        self.apply_objects(meshed_workloads(version, self.cluster.registry, self.release))
+        self.apply_objects(sample_resources(version))
+
+    def uninstall(self) -> None:
+        """Take the mesh away: its MeshUpgrades, the release with what is cluster-scoped, the workloads, the CRDs."""
+        self.kubectl("delete", "meshupgrades", "--all", "--wait=false", check=False)
+        self.kubectl("patch", "meshupgrade", self.name, "--type=merge", "-p", NO_FINALIZERS, check=False)
+        self.cluster.helm("uninstall", self.release, "--namespace", self.namespace, "--no-hooks", check=False)
+        for name in NAMESPACES:
+            self.cluster.kubectl("--namespace", name, "delete", "deployments", "--all", check=False)
+        if crds := [name for name in self._mesh_crds() if not name.startswith("meshupgrades.")]:
+            self.cluster.kubectl("delete", "crd", *crds)
+
+    def spec(self, version: str, **fields: Any) -> Object:
+        """Give a spec for the fixture repository, with short times."""
+        spec: Object = {
+            "version": version,
+            "mesh": {"distribution": "osm-edge"} | ({"name": self.release} if self.release != "osm" else {}),
+            "chart": {"repository": self.repository.url},
+            "crds": {"insecure": True},
+            "upgrade": {"timeout": "30s"},
+        }
+        return _merged(spec, fields)
+
+    def manifest(self, spec: Object, name: str | None = None) -> Object:
+        """Give the MeshUpgrade with that spec."""
+        return {
+            "apiVersion": "meshupgrade.io/v1alpha1",
+            "kind": "MeshUpgrade",
+            "metadata": {"name": name or self.name, "namespace": self.namespace},
+            "spec": spec,
+        }
+
+    def upgrade(self, version: str, **fields: Any) -> None:
+        """Apply the MeshUpgrade, as an admin does."""
+        self.apply_objects([self.manifest(self.spec(version, **fields))])
+
+    def apply_objects(self, objects: Sequence[Mapping[str, Any]], *options: str) -> None:
+        """Apply manifests with kubectl."""
+        self.cluster.kubectl("apply", *options, "-f", "-", input=yaml.safe_dump_all([dict(obj) for obj in objects]))
+
+    def kubectl(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run kubectl in the namespace of the mesh."""
+        return self.cluster.kubectl("--namespace", self.namespace, *arguments, check=check)
+
+    def get(self, name: str | None = None) -> Object:
+        """Give the live MeshUpgrade."""
+        obj: Object = json.loads(self.kubectl("get", "meshupgrade", name or self.name, "-o", "json").stdout)
+        return obj
+
+    def status(self, name: str | None = None) -> Object:
+        """Give its status."""
+        status: Object = self.get(name).get("status", {})
+        return status
+
+    def conditions(self, name: str | None = None) -> dict[str, Object]:
+        """Give its conditions by type."""
+        return {condition["type"]: condition for condition in self.status(name).get("conditions", [])}
+
+    def wait_ready(self) -> Object:
+        """Wait until the upgrade is Ready for the newest generation, as `kubectl wait` does, and give the status."""
+        self._wait(lambda obj: _condition(obj, "Ready") == "True")
+        return self.status()
+
+    def wait_stalled(self, name: str | None = None) -> dict[str, Object]:
+        """Wait until it is Stalled, and give the conditions."""
+        self._wait(lambda obj: _condition(obj, "Stalled") == "True", name)
+        return self.conditions(name)
+
+    def wait_retrying(self) -> dict[str, Object]:
+        """Wait until an attempt failed and another one is due, and give the conditions."""
+        self._wait(lambda obj: obj["status"].get("phase") == "Retrying")
+        return self.conditions()
+
+    def wait_phase(self, phase: str) -> None:
+        """Wait until a phase runs, or ran."""
+        self._wait(lambda obj: obj["status"].get("phase") == phase)
+
+    def mesh_config(self, version: str) -> Object:
+        """Give a MeshConfig as the release's bootstrap makes it out of the preset."""
+        preset = self.kubectl("get", "configmap", "preset-mesh-config", "-o", "json").stdout
+        return {
+            "apiVersion": stored_api_version("MeshConfig", version),
+            "kind": "MeshConfig",
+            "metadata": {"name": "osm-mesh-config", "namespace": self.namespace},
+            "spec": json.loads(json.loads(preset)["data"]["preset-mesh-config.json"]),
+        }
+
+    def live_mesh_config(self) -> Object:
+        """Give the MeshConfig that lives."""
+        live: Object = json.loads(self.kubectl("get", "meshconfig", "osm-mesh-config", "-o", "json").stdout)
+        return live
+
+    def revisions(self) -> list[Object]:
+        """Give the history of the Helm release, oldest first."""
+        listed: list[Object] = json.loads(
+            self.cluster.helm("history", self.release, "--namespace", self.namespace, "-o", "json").stdout
+        )
+        return listed
+
+    def fingerprints(self) -> dict[str, str]:
+        """Give the resourceVersion of everything but the MeshUpgrade itself, Events and Leases."""
+        kinds = (
+            "deployments,replicasets,pods,services,configmaps,secrets,serviceaccounts,"
+            "clusterroles,clusterrolebindings,mutatingwebhookconfigurations,validatingwebhookconfigurations,"
+            "customresourcedefinitions,namespaces"
+        )
+        crds = [crd for crd in self._mesh_crds() if not crd.startswith("meshupgrades.")]
+        listed = json.loads(self.cluster.kubectl("get", ",".join([kinds, *crds]), "-A", "-o", "json").stdout)
+        return {
+            f"{item['kind']} {item['metadata'].get('namespace', '')}/{item['metadata']['name']}": item["metadata"][
+                "resourceVersion"
+            ]
+            for item in listed["items"]
+            if item["metadata"].get("namespace") not in ("kube-system", "kube-public", "kube-node-lease")
+        }
+
+    def _mesh_crds(self) -> list[str]:
+        names = self.cluster.kubectl("get", "crds", "-o", "name").stdout.split()
+        return [name.rpartition("/")[2] for name in names]
+
+    def _wait(self, done: Callable[[Object], bool], name: str | None = None) -> None:
+        def current() -> bool:
+            obj = self.get(name)
+            seen = obj.get("status", {}).get("observedGeneration") == obj["metadata"]["generation"]
+            return seen and done(obj)
+
+        eventually(current, lambda: json.dumps(self.status(name), indent=1))
+
+
+def install_crd(cluster: Cluster) -> None:
+    """Install the CRD of MeshUpgrade, as a user does."""
+    cluster.kubectl("apply", "--server-side", "-f", str(CRD_FOLDER / "meshupgrade.io_meshupgrades.yaml"))
+    cluster.kubectl("wait", "--for=condition=Established", "crd/meshupgrades.meshupgrade.io")
+
+
+def eventually(done: Callable[[], bool], complaint: Callable[[], str], seconds: float = PATIENCE) -> None:
+    """Wait until something is so; fail with the complaint when it never is."""
+    deadline = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > deadline:
+            raise AssertionError(complaint())
+        time.sleep(0.1)
+
+
+def custom_resources(cluster: Cluster) -> dict[str, Any]:
+    """Give the content of all custom resources of the mesh, without what the API server keeps about them."""
+    names = cluster.kubectl("get", "crds", "-o", "name").stdout.split()
+    kinds = [name.rpartition("/")[2] for name in names if "meshupgrade" not in name]
+    listed = json.loads(cluster.kubectl("get", ",".join(kinds), "-A", "-o", "json").stdout)["items"] if kinds else []
+    return {
+        f"{item['kind']} {item['metadata'].get('namespace', '')}/{item['metadata']['name']}": (
+            item["metadata"]["uid"],
+            item.get("spec"),
+        )
+        for item in listed
+    }
+
+
+def _condition(obj: Object, kind: str) -> str | None:
+    found: list[str] = [item["status"] for item in obj["status"].get("conditions", []) if item["type"] == kind]
+    return found[0] if found else None
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Object:
+    merged = dict(base)
+    for key, value in over.items():
+        inner = merged.get(key)
+        merged[key] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, Mapping) else value
+    return merged

@@ -17,7 +17,9 @@ CASES: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "another major": ("2.0.0", {}, "BreakingChange", "add BreakingChange to spec.upgrade.acceptRisks"),
     "a version that is not there": ("1.2.99", {}, "ChartNotFound", "the newest are 2.0.0, 1.3.0"),
     "a chart that is not there": ("1.2.1", {"chart": {"name": "istio"}}, "ChartNotFound", "istio"),
-    "not a chart repository": ("1.2.1", {"chart": {"repository": "{repository}/nowhere"}}, "RepositoryInvalid", "nowhere"),
+    "not a chart repository": (
+        "1.2.1", {"chart": {"repository": "{repository}/nowhere"}}, "RepositoryInvalid", "nowhere",
+    ),
     "a chart that does not render": ("1.2.8", {}, "RenderFailed", "broken on purpose"),
     "a newer Kubernetes wanted": ("1.2.9", {}, "KubernetesTooOld", ">= 9.0.0-0"),
     "values against the schema": (

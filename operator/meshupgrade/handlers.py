@@ -27,7 +27,7 @@ async def serve(engine: Engine, configuration: Configuration, *, ready: Callable
 
     @kopf.on.login(registry=registry)
     async def login(**_: Any) -> kopf.ConnectionInfo:
-        return _connection(configuration)
+        return await _connection(configuration)
 
     @kopf.on.startup(registry=registry)
     async def start(**_: Any) -> None:
@@ -63,8 +63,9 @@ def _settings() -> kopf.OperatorSettings:
     return settings
 
 
-def _connection(configuration: Configuration) -> kopf.ConnectionInfo:
-    scheme, _, token = str((configuration.api_key or {}).get("BearerToken", "")).rpartition(" ")
+async def _connection(configuration: Configuration) -> kopf.ConnectionInfo:
+    # Asked for and not read, since this reads the ServiceAccount's token anew when it was rotated.
+    scheme, _, token = (await configuration.get_api_key_with_prefix("BearerToken") or "").rpartition(" ")
     return kopf.ConnectionInfo(
         server=configuration.host,
         ca_path=configuration.ssl_ca_cert,

@@ -125,12 +125,12 @@ def served_version(crd: Object) -> str | None:
     Source: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definition-versioning
     """
     names = [version["name"] for version in crd["spec"]["versions"] if version.get("served")]
-    return max(names, key=_priority, default=None)
+    return min(names, key=_order, default=None)
 
 
-def _priority(name: str) -> tuple[int, int, int]:
+def _order(name: str) -> tuple[int, int, int, str]:
     match = re.fullmatch(r"v(\d+)(?:(alpha|beta)(\d+))?", name)
     if match is None:
-        return (-1, 0, 0)
+        return (1, 0, 0, name)
     major, stage, minor = match.groups()
-    return ({"alpha": 0, "beta": 1, None: 2}[stage], int(major), int(minor or 0))
+    return ({"alpha": -1, "beta": -2, None: -3}[stage], -int(major), -int(minor or 0), "")

@@ -6,7 +6,7 @@ from typing import Any
 
 from meshupgrade.api.v1alpha1.status import MAX_HISTORY, HistoryEntry, HistoryState, PhaseDuration
 
-__all__ = ["begin", "change_newest", "under_way", "with_duration"]
+__all__ = ["begin", "change_newest", "reopen", "under_way", "with_duration"]
 
 History = Sequence[HistoryEntry]
 
@@ -22,6 +22,13 @@ def begin(history: History, version: str, **fields: Any) -> list[HistoryEntry]:
         return list(history)
     entry = HistoryEntry(version=version, state=HistoryState.PARTIAL, **fields)
     return [entry, *_closed(history, fields["started_time"])][:MAX_HISTORY]
+
+
+def reopen(history: History, version: str) -> list[HistoryEntry]:
+    """Give the history with a failed upgrade to that version under way again; any other history as it is."""
+    if history and history[0].version == version and history[0].state is HistoryState.FAILED:
+        return change_newest(history, state=HistoryState.PARTIAL, completion_time=None)
+    return list(history)
 
 
 def change_newest(history: History, **fields: Any) -> list[HistoryEntry]:

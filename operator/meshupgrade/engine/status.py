@@ -65,6 +65,7 @@ class StatusWriter:
         self._resource_version: str = metadata["resourceVersion"]
         self._written = obj.get("status") or {}
         self.status = read_status(obj)
+        self._logged = self.get(ConditionType.READY)
         self.changed_meanwhile = False
         """Whether a newer generation was seen while writing."""
 
@@ -143,7 +144,8 @@ class StatusWriter:
         self._resource_version = written["metadata"]["resourceVersion"]
         self._written = content
         ready = self.get(ConditionType.READY)
-        if ready is not None:
+        if ready is not None and ready != self._logged:
+            self._logged = ready
             logger.info(
                 "%s: %s, Ready=%s %s: %s", self.ref, self.status.phase, ready.status, ready.reason, ready.message
             )

@@ -9,6 +9,7 @@
     │   ├── ValuesRejected        values.schema.json refuses the values
     │   ├── KubernetesUnsupported the chart's kubeVersion does not fit the server
     │   └── KindsNotServed        a kind that the chart makes is not served
+    ├── WebhookUnreachable        an admission webhook did not answer
     └── ReleaseLocked             another operation on the release is in progress
 """
 
@@ -23,6 +24,7 @@ __all__ = [
     "ReleaseLocked",
     "RenderError",
     "ValuesRejected",
+    "WebhookUnreachable",
     "classify",
 ]
 
@@ -61,14 +63,20 @@ class ReleaseLocked(HelmError):
     """Another operation on the release is in progress."""
 
 
+class WebhookUnreachable(HelmError):
+    """An admission webhook did not answer, and the API server refuses without it."""
+
+
 _TABLE: tuple[tuple[str, type[HelmError]], ...] = (
     (r"another operation \(install/upgrade/rollback\) is in progress", ReleaseLocked),
+    (r"failed calling webhook", WebhookUnreachable),
     (r"don't meet the specifications of the schema", ValuesRejected),
     (r"chart requires kubeVersion", KubernetesUnsupported),
     (r"no matches for kind|resource mapping not found", KindsNotServed),
     (r"Kubernetes cluster unreachable|connection refused|no such host|TLS handshake timeout|i/o timeout"
      r"|connection reset by peer|etcdserver: |too many requests|the server is currently unable", HelmUnreachable),
     (r"context deadline exceeded|timed out waiting", HelmTimedOut),
+    (r"nil pointer evaluating|executing \"|error validating data", RenderError),
     (r"execution error at|error calling|parse error at|template: |unable to build kubernetes objects"
      r"|YAML parse error|cannot load values|error unmarshaling", RenderError),
 )  # fmt: skip

@@ -9,11 +9,14 @@ from typing import Any
 
 import yaml
 
+from meshupgrade.domain.kubernetes_yaml import KubernetesLoader, is_deeper_than
 from meshupgrade.domain.values import overlay
+from meshupgrade.helm.errors import RenderError
 
 __all__ = ["Release", "ReleaseStatus", "manifest_objects"]
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+MAX_DEPTH = 200
+"""Levels of a manifest: more than any schema has, and fewer than the YAML loader can take."""
 
 
 class ReleaseStatus(StrEnum):
@@ -99,10 +102,14 @@ def _time(text: str | None) -> datetime | None:
 
 
 def manifest_objects(manifest: str) -> list[dict[str, Any]]:
-    """Give the objects of a rendered manifest, Lists opened, empty documents left out."""
+    """Give the objects of a rendered manifest, Lists opened, empty documents left out. Raises RenderError."""
+    if is_deeper_than(manifest, MAX_DEPTH):
+        raise RenderError(f"the chart renders objects that are nested deeper than {MAX_DEPTH} levels")
     objects: list[dict[str, Any]] = []
-    for document in yaml.load_all(manifest, Loader=_Loader):
+    # Safe: a subclass of the safe loader, with fewer tags.
+    for document in yaml.load_all(manifest, Loader=KubernetesLoader):
         if not isinstance(document, dict):
             continue
-        objects.extend(document.get("items") or [] if document.get("kind", "").endswith("List") else [document])
+        is_list = document.get("kind", "").endswith("List") and "items" in document
+        objects.extend((document["items"] or []) if is_list else [document])
     return objects

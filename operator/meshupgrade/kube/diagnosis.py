@@ -15,7 +15,8 @@ __all__ = ["Cause", "cause_of_pod", "diagnose"]
 
 Object = Mapping[str, Any]
 _PULL_REASONS = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
-_CRASH_REASONS = {"CrashLoopBackOff", "Error", "RunContainerError", "CreateContainerError", "StartError"}
+_CRASH_REASONS = {"CrashLoopBackOff", "Error", "RunContainerError", "StartError"}
+_CONFIG_REASONS = {"CreateContainerConfigError", "CreateContainerError"}
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,12 @@ def _cause_of_container(pod: str, state: Object, logs: Mapping[str, str]) -> Cau
             f"{pod}: the image {state['image']} of container {state['name']} cannot be pulled "
             f"({reason}: {waiting.get('message', '')})".replace(": )", ")"),
             "Set the registry and the tag in spec.values to an image that exists, or fix imagePullSecrets",
+        )
+    if reason in _CONFIG_REASONS:
+        return Cause(
+            Reason.CRASH_LOOP,
+            f"{pod}: container {state['name']} cannot be made ({reason}: {waiting.get('message', '')})",
+            "Create what the message names",
         )
     log = logs.get(state["name"], "")
     if "FatalInvalidCLIParameters" in log:

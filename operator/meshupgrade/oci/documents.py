@@ -6,12 +6,12 @@ day become objects and numbers, and a bare ``=``, which real CRDs have in an enu
 """
 
 import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
+from meshupgrade.domain.kubernetes_yaml import KubernetesLoader
 from meshupgrade.oci.errors import ImageInvalid
 
 __all__ = ["CRD", "crds_in_files"]
@@ -26,29 +26,7 @@ MAX_DEPTH = 200
 #: Scalars, lists and mappings of one image, aliases written out: about 200 MB in memory, for a moment.
 MAX_NODES = 1_000_000
 
-_KEPT_TAGS = {"tag:yaml.org,2002:bool", "tag:yaml.org,2002:null"}
 _MERGE_TAG = "tag:yaml.org,2002:merge"
-
-
-class _Loader(yaml.CSafeLoader):
-    """The safe loader, with the scalars that Kubernetes' own YAML reader knows."""
-
-
-# A copy for this class: the resolvers of the loaders are shared otherwise.
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag in _KEPT_TAGS]
-    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:int",
-    re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]*|[1-9][0-9_]*)$"),
-    list("-+0123456789"),
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?$"),
-    list("-+0123456789."),
-)
 
 
 def crds_in_files(files: Mapping[str, bytes]) -> list[CRD]:
@@ -78,7 +56,7 @@ def _documents(file: str, content: bytes) -> list[object]:
         text = content.decode("utf-8-sig")
         _check_shape(file, text)
         # Safe: a subclass of the safe loader, with fewer tags.
-        return list(yaml.load_all(text, Loader=_Loader))
+        return list(yaml.load_all(text, Loader=KubernetesLoader))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ImageInvalid(f"{file} is not YAML that can be read{_place(error)}; correct it") from error
 

@@ -8,7 +8,7 @@ from typing import Any
 from meshupgrade.api.v1alpha1.conditions import ConditionType, Reason
 from meshupgrade.api.v1alpha1.findings import FindingName
 from meshupgrade.api.v1alpha1.status import Phase
-from meshupgrade.helm.errors import HelmError, HelmTimedOut, HelmUnreachable, ReleaseLocked
+from meshupgrade.helm.errors import HelmError, HelmTimedOut, HelmUnreachable, ReleaseLocked, WebhookUnreachable
 from meshupgrade.helm.process import Child
 from meshupgrade.kube.client import ObjectRef
 from meshupgrade.kube.diagnosis import Cause, diagnose
@@ -73,6 +73,8 @@ class ControlPlane:
             cause = await _cause(work, await observe_readiness(work.tools.kube, _targets(work)))
             text = f"{error}. {cause}" if cause else str(error)
             raise PhaseFailed(cause.reason if cause else Reason.TIMED_OUT, text) from error
+        except WebhookUnreachable as error:
+            raise PhaseFailed(Reason.WEBHOOK_UNREACHABLE, f"helm upgrade failed: {error}") from error
         except HelmError as error:
             raise PhaseFailed(Reason.HELM_FAILED, f"helm upgrade failed: {error}") from error
         work.revisions = await work.storage.revisions()

@@ -178,6 +178,6 @@ def _rejected(name: str, error: ApiStatusError) -> Finding:
         name=FindingName.CRD_REJECTED,
         severity=Severity.ERROR,
         phase=Phase.CRDS,
-        message=f"the API server refuses CRD {name} of this version: {error.message[:1500]}",
+        message=f"the API server refuses CRD {name} of this version: {error.message}",
         remedy="Choose another version; this one cannot be brought over what the cluster stores.",
     )

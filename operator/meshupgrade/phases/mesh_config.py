@@ -110,6 +110,6 @@ def _invalid(error: ApiStatusError) -> Finding:
         name=FindingName.MESH_CONFIG_PATCH_INVALID,
         severity=Severity.ERROR,
         phase=Phase.MESH_CONFIG,
-        message=f"the API server refuses spec.meshConfig.patch: {error.message[:1500]}",
+        message=f"the API server refuses spec.meshConfig.patch: {error.message}",
         remedy="Correct spec.meshConfig.patch; it is a JSON merge patch on the spec of the MeshConfig.",
     )

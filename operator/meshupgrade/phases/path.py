@@ -82,7 +82,7 @@ def _repository_finding(error: Exception) -> Finding:
         RepositoryInvalid: (FindingName.REPOSITORY_INVALID, "Set spec.chart.repository to a chart repository."),
     }
     name, remedy = names[type(error)]
-    return Finding(name=name, severity=Severity.ERROR, phase=Phase.PATH, message=str(error)[:2000], remedy=remedy)
+    return Finding(name=name, severity=Severity.ERROR, phase=Phase.PATH, message=str(error), remedy=remedy)
 
 
 def _chart_not_found(work: Work, listing: ChartListing, target: semver.Version) -> Finding:

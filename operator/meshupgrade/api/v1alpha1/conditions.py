@@ -62,6 +62,7 @@ class Reason(StrEnum):
     INVALID_CLI_PARAMETERS = "InvalidCLIParameters"
     PROBE_FAILING = "ProbeFailing"
     QUOTA = "Quota"
+    WEBHOOK_UNREACHABLE = "WebhookUnreachable"
     HELM_FAILED = "HelmFailed"
     API_REJECTED = "APIRejected"
     UNREACHABLE = "Unreachable"

@@ -2,9 +2,12 @@
 
 from enum import StrEnum
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from meshupgrade.api.v1alpha1.base import ApiModel
+
+MAX_MESSAGE = 2048
+MAX_REMEDY = 1024
 
 
 class Severity(StrEnum):
@@ -20,7 +23,6 @@ class FindingName(StrEnum):
     """Names of findings; stable, since users write those of Risks into acceptRisks."""
 
     # Path
-    INVALID_VERSION = "InvalidVersion"
     DOWNGRADE = "Downgrade"
     BREAKING_CHANGE = "BreakingChange"
     PRERELEASE = "Prerelease"
@@ -66,8 +68,15 @@ class Finding(ApiModel):
         description="Error never passes; Risk passes when accepted by name; Warning and Info only tell."
     )
     phase: str = Field(description="The phase that would be affected.", max_length=32)
-    message: str = Field(description="What was found, on what object.", max_length=2048)
-    remedy: str = Field(default="", description="What to do about it.", max_length=1024)
+    message: str = Field(description="What was found, on what object.", max_length=MAX_MESSAGE)
+    remedy: str = Field(default="", description="What to do about it.", max_length=MAX_REMEDY)
+
+    @field_validator("message", "remedy", mode="before")
+    @classmethod
+    def _bounded(cls, text: str, info: ValidationInfo) -> str:
+        """Cut what is too long: a finding must never fail for the length of what was found."""
+        most = MAX_MESSAGE if info.field_name == "message" else MAX_REMEDY
+        return text if len(text) <= most else text[: most - 2] + " …"
 
     def blocks(self, accepted: frozenset[str]) -> bool:
         """Tell whether the finding refuses the upgrade, given the names of the accepted Risks."""

@@ -18,7 +18,7 @@ VERSION_PATTERN = (
 )
 """Semantic Versioning 2.0.0, with a leading v accepted."""
 
-DURATION_PATTERN = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
+DURATION_PATTERN = r"^([0-9]{1,7}h)?([0-9]{1,7}m)?([0-9]{1,7}s)?$"
 
 FreeObject = Annotated[
     dict[str, Any], Field(json_schema_extra={"type": "object", "x-kubernetes-preserve-unknown-fields": True})
@@ -70,8 +70,8 @@ class ChartSpec(ApiModel):
         description="Chart repository, https://, http:// or oci://. Default: the distribution's own.",
         max_length=1024,
         json_schema_extra=cel(
-            "self.matches('^(https?|oci)://[^/ ]+[^ ]*$')",
-            "chart.repository must be a URL that begins with https://, http:// or oci://",
+            "self.matches('^(https?|oci)://[^/@ ]+(/[^ ]*)?$')",
+            "chart.repository must be a URL that begins with https://, http:// or oci://, and carries no login",
         ),
     )
     name: str | None = Field(
@@ -171,7 +171,7 @@ def parse_duration(text: str) -> timedelta:
 
     Raises ValueError when the text is no such duration, or is zero.
     """
-    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
+    match = re.fullmatch(r"(?:([0-9]{1,7})h)?(?:([0-9]{1,7})m)?(?:([0-9]{1,7})s)?", text)
     if match is None or not text:
         raise ValueError(f"{text!r} is no duration such as 90s, 5m or 1h30m")
     hours, minutes, seconds = (int(part or 0) for part in match.groups())

@@ -77,7 +77,7 @@ def _finding(refusal: _Refusal) -> Finding:
         name=name,
         severity=severity,
         phase=Phase.PREFLIGHT,
-        message=f"{refusal.ref}: {_brief(refusal.error)}"[:2000],
+        message=f"{refusal.ref}: {_brief(refusal.error)}",
         remedy=remedy,
     )
 
@@ -98,7 +98,7 @@ def _verdict(refusal: _Refusal) -> tuple[FindingName, Severity, str]:
                 Severity.ERROR,
                 "Switch off, in spec.values, the part of the chart that makes it, or choose a newer chart version.",
             )
-        case Forbidden() if re.search(r"cannot \w+ resource", error.message):
+        case Forbidden() if re.search(r"cannot \w+ resource|attempting to grant", error.message):
             return FindingName.FORBIDDEN, Severity.ERROR, "Give the operator's account the right that is named."
         case NotFound() if "namespaces" in error.message:
             return FindingName.NAMESPACE_MISSING, Severity.ERROR, "Create the namespace, or correct spec.values."

@@ -123,7 +123,7 @@ async def _render_finding(work: Work, error: HelmError) -> Finding:
         case RenderError():
             name = FindingName.RENDER_FAILED
             remedy = "Correct spec.values; what the chart complains of is in the message."
-    return Finding(name=name, severity=Severity.ERROR, phase=Phase.PREFLIGHT, message=str(error)[:2000], remedy=remedy)
+    return Finding(name=name, severity=Severity.ERROR, phase=Phase.PREFLIGHT, message=str(error), remedy=remedy)
 
 
 def _kubernetes_finding(message: str, server: str) -> FindingName:
@@ -153,7 +153,7 @@ def _crds_unavailable(image: str, error: OCIError) -> Finding:
         name=FindingName.CRD_SOURCE_UNAVAILABLE,
         severity=Severity.ERROR,
         phase=Phase.CRDS,
-        message=f"the CRDs of this version cannot be read out of the image {image}: {error}"[:2000],
+        message=f"the CRDs of this version cannot be read out of the image {image}: {error}",
         remedy="Set the image registry and tag in spec.values to an image that exists, or spec.crds.imageRef to one "
         "that carries the CRDs; spec.crds.insecure for a registry that speaks plain http.",
     )

@@ -1,0 +1,248 @@
+"""What a run tells: each step of it put into conditions, findings, attempts and history, and written at once."""
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+
+from meshupgrade.api.v1alpha1.conditions import AnyReason, ConditionStatus, ConditionType, Reason
+from meshupgrade.api.v1alpha1.findings import Finding, FindingName, Severity
+from meshupgrade.api.v1alpha1.status import Attempts, HelmProcess, HistoryState, MeshUpgradeStatus, Phase
+from meshupgrade.domain.state import State
+from meshupgrade.domain.versions import parse_version
+from meshupgrade.engine import history
+from meshupgrade.engine.status import StatusWriter, heaviest_first, now
+from meshupgrade.helm.process import Child, boot_id
+from meshupgrade.kube.readiness import Readiness
+from meshupgrade.phases import PHASES
+from meshupgrade.phases.shape import Outcome, PhaseModule, Work
+
+__all__ = ["Report", "target_version"]
+
+PROGRESS_PAUSE = 2.0
+"""Seconds between two writes of mere progress, unless a phase has just begun."""
+
+
+def target_version(work: Work) -> str:
+    """Give the version to reach, without a leading v."""
+    return str(parse_version(work.spec.version))
+
+
+class Report:
+    """Tells of one run. Every call raises ObjectGone when the object is no more."""
+
+    def __init__(self, writer: StatusWriter) -> None:
+        self._writer = writer
+        self._phase: PhaseModule | None = None
+        self._began = 0.0
+        self._told = 0.0
+
+    @property
+    def status(self) -> MeshUpgradeStatus:
+        """The status as it is told so far."""
+        return self._writer.status
+
+    def ready(self) -> bool:
+        """Tell whether Ready was True when the run began."""
+        condition = self._writer.get(ConditionType.READY)
+        return condition is not None and condition.status == "True"
+
+    def under_way(self, work: Work) -> bool:
+        """Tell whether the upgrade to the target had begun to write."""
+        return history.under_way(self.status.history, target_version(work))
+
+    async def begun(self, work: Work, token: str | None, kubernetes_version: str) -> bool:
+        """Show a new generation, or a new request, as worked on; tell whether this one was seen before."""
+        before = self.status
+        seen = before.observed_generation == work.generation and before.last_handled_reconcile_at == token
+        self._writer.update(
+            observed_generation=work.generation,
+            target_version=target_version(work),
+            last_handled_reconcile_at=token,
+            kubernetes_version=kubernetes_version,
+        )
+        if seen and before.phase is not None:
+            return True
+        for phase in PHASES:
+            self._writer.condition(phase.condition, "Unknown", Reason.PENDING, "not begun")
+        self._writer.update(phase=Phase.PENDING, findings=[], hops=[])
+        self._writer.show(State.RUNNING, f"looking at what the upgrade to {target_version(work)} needs")
+        if self._writer.get(ConditionType.AVAILABLE) is None:
+            self._writer.condition(ConditionType.AVAILABLE, "Unknown", Reason.NOT_OBSERVED, "not looked at yet")
+        await self._writer.write()
+        return False
+
+    def observed(self, work: Work, readiness: Readiness | None) -> None:
+        """Put in what runs, and how it is; None for no release at all."""
+        if work.live is None or readiness is None:
+            self._writer.condition(
+                ConditionType.AVAILABLE, "False", FindingName.RELEASE_NOT_FOUND, f"there is no release {work.release}"
+            )
+            return
+        self._writer.update(helm_process=None, current_version=str(work.current_version()))
+        self._writer.condition(
+            ConditionType.AVAILABLE,
+            "True" if readiness.ready else "False",
+            Reason.HEALTHY if readiness.ready else Reason.UNHEALTHY,
+            f"{work.release} {work.live.chart_version}: {readiness.summary()}",
+        )
+
+    async def planned(self, work: Work, findings: Sequence[Finding]) -> Finding | None:
+        """Put in what was found, and give the first that refuses the upgrade, Errors before Risks."""
+        self._writer.update(hops=list(work.hops))
+        self._writer.findings(findings)
+        accepted = frozenset(work.spec.upgrade.accept_risks)
+        blocking = heaviest_first([finding for finding in findings if finding.blocks(accepted)])
+        on_path = [finding for finding in blocking if finding.phase == Phase.PATH]
+        later = [finding for finding in blocking if finding.phase != Phase.PATH]
+        if on_path:
+            self._writer.condition(ConditionType.PATH_VALIDATED, "False", on_path[0].name, _told(on_path))
+        else:
+            self._outcome(PHASES[0], await PHASES[0].apply(work))
+        if later:
+            self._writer.condition(ConditionType.PREFLIGHT_PASSED, "False", later[0].name, _told(later))
+        return blocking[0] if blocking else None
+
+    async def opened(self, work: Work) -> None:
+        """Write down that an upgrade begins before anything of the mesh is written."""
+        target = work.need_target()
+        risks = [finding.name for finding in self.status.findings if finding.severity is Severity.RISK]
+        self._writer.update(
+            history=history.begin(
+                self.status.history,
+                target_version(work),
+                from_=str(work.current_version()),
+                started_time=now(),
+                chart_digest=target.chart_digest,
+                crd_digest=target.crd_digest,
+                accepted_risks=risks,
+            )
+        )
+        await self._writer.write()
+
+    def reopened(self, work: Work) -> None:
+        """Take up an upgrade again that had failed after its last write, and only has to be verified."""
+        self._writer.update(history=history.reopen(self.status.history, target_version(work)))
+
+    async def phase_begun(self, phase: PhaseModule, work: Work) -> None:
+        """Show a phase as the one that runs."""
+        self._phase, self._began, self._told = phase, time.monotonic(), 0.0
+        self._writer.update(phase=phase.name)
+        self._writer.condition(phase.condition, "Unknown", Reason.IN_PROGRESS, "begun")
+        self._writer.show(State.RUNNING, f"{phase.name}: upgrade to {target_version(work)} under way")
+        await self._writer.write()
+
+    def phase_done(self, phase: PhaseModule, work: Work, outcome: Outcome) -> None:
+        """Put in how a phase ended; it is written with what comes next."""
+        self._phase = None
+        self._outcome(phase, outcome)
+        if self.under_way(work):
+            took = time.monotonic() - self._began
+            self._writer.update(history=history.with_duration(self.status.history, phase.name, took))
+
+    def verified(self, work: Work) -> None:
+        """Record the revision as good: its workloads were seen ready."""
+        self._writer.update(helm_process=None)
+        if self.under_way(work):
+            self._writer.update(
+                history=history.change_newest(self.status.history, revision=work.revision, verified=True)
+            )
+
+    def looked_after(self, phase: PhaseModule, outcome: Outcome) -> None:
+        """Put in how a phase is at rest."""
+        self._outcome(phase, outcome)
+
+    def counted(self, work: Work) -> None:
+        """Put in the counts of the data plane, when they were taken."""
+        if work.data_plane is not None:
+            self._writer.update(data_plane=work.data_plane)
+
+    async def progress(self, message: str) -> None:
+        """Show progress of the phase that runs; the same words, or new ones too soon, are not written."""
+        if self._phase is None:
+            return
+        shown, at = self._writer.get(self._phase.condition), time.monotonic()
+        if (shown is not None and shown.message == message) or at - self._told < PROGRESS_PAUSE:
+            return
+        self._told = at
+        self._writer.condition(self._phase.condition, "Unknown", Reason.IN_PROGRESS, message)
+        self._writer.show(State.RUNNING, f"{self._phase.name}: {message}")
+        await self._writer.write()
+
+    async def helm_started(self, revision: int, child: Child, seconds: float) -> None:
+        """Record a Helm process before it does anything."""
+        process = HelmProcess(
+            revision=revision,
+            host=boot_id(),
+            pid=child.pid,
+            started_ticks=child.started_ticks,
+            deadline=now() + timedelta(seconds=seconds),
+        )
+        self._writer.update(helm_process=process)
+        await self._writer.write()
+
+    async def completed(self, work: Work, *, superseded: bool) -> None:
+        """Show the target as reached; of a spec that is no more, Ready does not speak."""
+        if self.under_way(work):
+            self._close(HistoryState.COMPLETED)
+        self._writer.update(attempts=None)
+        if not superseded:
+            self._writer.show(State.COMPLETED, f"the mesh runs {work.current_version()}")
+        await self._writer.write()
+
+    async def refused(self, blocking: Finding) -> None:
+        """Show the upgrade as refused before anything was changed."""
+        self._writer.show(State.REFUSED, f"{_told([blocking])} Nothing was changed.", blocking.name)
+        await self._writer.write()
+
+    async def retrying(self, reason: Reason, message: str) -> None:
+        """Show that something is waited for, which counts as no attempt."""
+        self._phase_ended("Unknown", reason, message)
+        self._writer.show(State.RETRYING, message)
+        await self._writer.write()
+
+    async def failed(self, attempts: Attempts, reason: AnyReason, pause: float | None, budget: int) -> None:
+        """Show a failed attempt: the next one comes in ``pause`` seconds, or, with None, does not come."""
+        self._writer.update(attempts=attempts, helm_process=None)
+        self._phase_ended("False", reason, attempts.message)
+        if pause is None:
+            if self.status.history and self.status.history[0].state is HistoryState.PARTIAL:
+                self._close(HistoryState.FAILED)
+            text = (
+                f"{attempts.message}. Gave up after {attempts.count} attempts; change the spec, or annotate the object "
+                "with a new value of meshupgrade.io/reconcile-requested-at to try again"
+            )
+            self._writer.show(State.FAILED, text)
+        else:
+            tried = f"Attempt {attempts.count} of {budget} failed, the next is in {pause:.0f} s"
+            self._writer.show(State.RETRYING, f"{attempts.message}. {tried}")
+        await self._writer.write()
+
+    async def invalid(self, message: str) -> None:
+        """Show a spec that fits the CRD and yet cannot be read."""
+        self._writer.update(observed_generation=self._writer.generation)
+        self._writer.show(State.INVALID, message)
+        await self._writer.write()
+
+    async def defect(self) -> None:
+        """Say that the operator itself failed; what of it is for developers stands in its log."""
+        self._phase_ended("Unknown", Reason.INTERNAL_ERROR, "the operator failed here")
+        self._writer.show(State.RETRYING, "a defect in the operator; its log tells of it, and it is tried again")
+        await self._writer.write()
+
+    async def unchanged(self) -> None:
+        """Write what was seen, and leave the state as it is."""
+        await self._writer.write()
+
+    def _outcome(self, phase: PhaseModule, outcome: Outcome) -> None:
+        self._writer.condition(phase.condition, outcome.status, outcome.reason, outcome.message)
+
+    def _phase_ended(self, status: ConditionStatus, reason: AnyReason, message: str) -> None:
+        if self._phase is not None:
+            self._writer.condition(self._phase.condition, status, reason, message)
+
+    def _close(self, state: HistoryState) -> None:
+        self._writer.update(history=history.change_newest(self.status.history, state=state, completion_time=now()))
+
+
+def _told(findings: Sequence[Finding]) -> str:
+    return " ".join(f"{finding.message}. {finding.remedy}" for finding in findings)

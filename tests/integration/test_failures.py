@@ -50,7 +50,8 @@ def test_a_token_gives_a_fresh_budget(in_use: Mesh, operator: Operator) -> None:
     in_use.wait_stalled()
     in_use.cluster.kubectl("uncordon", *nodes)
     in_use.kubectl("annotate", "meshupgrade", "mesh", "meshupgrade.io/reconcile-requested-at=1")
-    in_use.wait_ready()
+    entry = in_use.wait_ready()["history"][0]
+    assert (entry["state"], entry["verified"], entry["revision"]) == ("Completed", True, 2)
     assert len(in_use.revisions()) == 2, "Helm was done; only its workloads were waited for"
 
 

@@ -114,6 +114,7 @@ BAD_SPECS: dict[str, tuple[dict[str, Any], str]] = {
     "no time at all": ({"upgrade": {"timeout": "0s"}}, "between 1s and 24h"),
     "an unknown risk": ({"upgrade": {"acceptRisks": ["Everything"]}}, "BreakingChange"),
     "no URL": ({"chart": {"repository": "example.test/charts"}}, "must be a URL"),
+    "a login in the URL": ({"chart": {"repository": "https://me:secret@example.test"}}, "carries no login"),
     "plain http for https": ({"chart": {"repository": "https://example.test", "insecure": True}}, "oci://"),
     "values that are no object": ({"values": "replicas=2"}, "spec.values"),
     "too many retries": ({"upgrade": {"retries": 99}}, "spec.upgrade.retries"),

@@ -68,13 +68,23 @@ def merge_crd(live: Object | None, shipped: Object, *, written_by: str, keep_con
     }
 
 
-def written_by_newer(live: Object, distribution: str, version: semver.Version) -> str | None:
-    """Give the mesh version that wrote the live CRD when it is newer than ours, else None."""
+def written_by_newer(live: Object, shipped: Object, distribution: str, version: semver.Version) -> str | None:
+    """Give the mesh version that wrote the live CRD when it is newer than ours, else None.
+
+    A live CRD that lacks a version we ship is not what the newer mesh wrote: an older bootstrap put its own back, and
+    left the mark.
+    """
+    if not _served(shipped) <= _served(live):
+        return None
     mark = (live["metadata"].get("annotations") or {}).get(CRD_WRITTEN_BY, "")
     author, _, text = mark.partition("/")
     if author != distribution or not semver.Version.is_valid(text):
         return None
     return text if semver.Version.parse(text) > version else None
+
+
+def _served(crd: Object) -> set[str]:
+    return {version["name"] for version in crd["spec"]["versions"] if version.get("served")}
 
 
 def immutable_findings(live: Object, shipped: Object) -> list[Finding]:

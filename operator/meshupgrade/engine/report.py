@@ -202,7 +202,8 @@ class Report:
 
     async def failed(self, attempts: Attempts, reason: AnyReason, pause: float | None, budget: int) -> None:
         """Show a failed attempt: the next one comes in ``pause`` seconds, or, with None, does not come."""
-        self._writer.update(attempts=attempts, helm_process=None)
+        # The Helm process stays recorded: one that had to be killed leaves a pending release, which it proves to be ours.
+        self._writer.update(attempts=attempts)
         self._phase_ended("False", reason, attempts.message)
         if pause is None:
             if self.status.history and self.status.history[0].state is HistoryState.PARTIAL:

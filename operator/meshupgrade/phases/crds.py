@@ -84,7 +84,7 @@ class CRDs:
         kube, name = work.tools.kube, shipped["metadata"]["name"]
         version = parse_version(work.spec.version)
         live = await kube.find(_ref(name))
-        if live is not None and (newer := written_by_newer(live, work.distribution.name, version)):
+        if live is not None and (newer := written_by_newer(live, shipped, work.distribution.name, version)):
             return [_newer_finding(name, newer)], None
         if live is not None and (immutable := immutable_findings(live, shipped)):
             return immutable, None

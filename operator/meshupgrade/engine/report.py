@@ -202,7 +202,7 @@ class Report:
 
     async def failed(self, attempts: Attempts, reason: AnyReason, pause: float | None, budget: int) -> None:
         """Show a failed attempt: the next one comes in ``pause`` seconds, or, with None, does not come."""
-        # The Helm process stays recorded: one that had to be killed leaves a pending release, which it proves to be ours.
+        # The Helm process stays recorded: one that had to be killed leaves a pending release, and proves it ours.
         self._writer.update(attempts=attempts)
         self._phase_ended("False", reason, attempts.message)
         if pause is None:

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshupgrade.helm import repository as under_test
+from meshupgrade.helm.index import NotAnIndex, parse_index
 from meshupgrade.helm.repository import (
     ChartNotListed,
     ChartVersion,
@@ -455,12 +456,12 @@ trees = st.recursive(
 )
 def test_an_index_parses_to_what_was_written(entries: dict[str, list[Any]], rest: dict[str, Any]) -> None:
     document = yaml.safe_dump({**rest, "entries": entries}).encode()
-    names, found = under_test._parse_index(document, NAMES)
+    names, found = parse_index(document, NAMES)
     assert sorted(names) == sorted(entries)
     assert found == {name: value for name, value in entries.items() if name in NAMES}
 
 
 @given(st.binary(max_size=100) | st.text("entris:[]{}-,\n &*a\"'", max_size=60).map(str.encode))
 def test_any_bytes_are_an_index_or_not(body: bytes) -> None:
-    with contextlib.suppress(under_test._NotAnIndex, yaml.YAMLError):
-        under_test._parse_index(body, NAMES)
+    with contextlib.suppress(NotAnIndex, yaml.YAMLError):
+        parse_index(body, NAMES)

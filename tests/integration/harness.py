@@ -77,14 +77,19 @@ class Mesh:
     release: str = "osm"
     name: str = "mesh"
 
-    def install(self, version: str = "1.1.0", values: Mapping[str, Any] | None = None, *, crds: bool = True) -> None:
-        """Install the release as `osm install` does; the CRDs are there, as its bootstrap would have made them."""
+    def install(
+        self, version: str = "1.1.0", values: Mapping[str, Any] | None = None, *, crds: bool = True, helm3: bool = False
+    ) -> None:
+        """Install the release as `osm install` does; the CRDs are there, as its bootstrap would have made them.
+
+        With ``helm3`` its objects are written client-side, as Helm 3 did it.
+        """
         if crds:
             self.apply_objects(crds_of(version), "--server-side", "--field-manager=osm-bootstrap", "--force-conflicts")
         own = {"osm": {"meshName": self.release}} if self.release != "osm" else {}
         self.cluster.helm(
             "install", self.release, self.published.chart, "--repo", self.repository.url, "--version", version,
-            "--namespace", self.namespace, "--values", "-",
+            "--namespace", self.namespace, "--values", "-", *(["--server-side=false"] if helm3 else []),
             input=json.dumps(_merged(own, values or {})),
         )  # fmt: skip
 

@@ -141,6 +141,15 @@ def test_values_reach_helm_by_the_policy(in_use: Mesh, operator: Operator) -> No
     assert "ValuesDropped" in [finding["name"] for finding in status["findings"]]
 
 
+def test_a_release_that_helm_3_made(mesh: Mesh, operator: Operator) -> None:
+    """Its objects were written client-side; 1.2 drops a port of a Service and gives its name to another."""
+    mesh.install("1.1.0", helm3=True)
+    mesh.upgrade("1.2.1")
+    assert mesh.wait_ready()["currentVersion"] == "1.2.1"
+    ports = json.loads(mesh.kubectl("get", "service", "osm-bootstrap", "-o", "json").stdout)["spec"]["ports"]
+    assert sorted(port["name"] for port in ports) == ["crdconversion", "health"]
+
+
 def test_from_an_oci_registry(in_use: Mesh, operator: Operator) -> None:
     in_use.upgrade("1.2.1", chart={"repository": in_use.published.oci, "insecure": True})
     assert in_use.wait_ready()["currentVersion"] == "1.2.1"

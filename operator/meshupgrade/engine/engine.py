@@ -23,6 +23,9 @@ __all__ = ["Engine"]
 
 logger = logging.getLogger(__name__)
 
+ASK_AGAIN = 2.0
+"""Seconds until an object whose change could not be read is asked for again."""
+
 
 class Engine:
     """Takes in what the watch sees, and brings each mesh to what its MeshUpgrade says."""
@@ -102,6 +105,7 @@ class Engine:
         for duplicate in living[1:]:
             await self._show_duplicate(duplicate, living[0])
         if not living:
+            self._failures.pop(key, None)
             return None
         return await self._guarded(living[0], poke, key)
 
@@ -117,7 +121,12 @@ class Engine:
                 if task.done():
                     break
                 poke.clear()
-                live = await self._tools.kube.find(ObjectRef.of(obj))
+                try:
+                    live = await self._tools.kube.find(ObjectRef.of(obj))
+                except KubeError:
+                    # No answer is no reason to stop an upgrade; what happened is asked again.
+                    asyncio.get_running_loop().call_later(ASK_AGAIN, poke.set)
+                    continue
                 if live is None or live["metadata"]["uid"] != obj["metadata"]["uid"] or is_deleting(live):
                     logger.info("%s is being deleted: its upgrade stops here, the mesh is left as it is", key)
                     return 0.0

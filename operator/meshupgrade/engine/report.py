@@ -86,8 +86,8 @@ class Report:
             f"{work.release} {work.live.chart_version}: {readiness.summary()}",
         )
 
-    async def planned(self, work: Work, findings: Sequence[Finding]) -> Finding | None:
-        """Put in what was found, and give the first that refuses the upgrade, Errors before Risks."""
+    async def planned(self, work: Work, findings: Sequence[Finding]) -> list[Finding]:
+        """Put in what was found, and give what of it refuses the upgrade, Errors before Risks."""
         self._writer.update(hops=list(work.hops))
         self._writer.findings(findings)
         accepted = frozenset(work.spec.upgrade.accept_risks)
@@ -100,7 +100,7 @@ class Report:
             self._outcome(PHASES[0], await PHASES[0].apply(work))
         if later:
             self._writer.condition(ConditionType.PREFLIGHT_PASSED, "False", later[0].name, _told(later))
-        return blocking[0] if blocking else None
+        return blocking
 
     async def opened(self, work: Work) -> None:
         """Write down that an upgrade begins before anything of the mesh is written."""
@@ -189,9 +189,10 @@ class Report:
             self._writer.show(State.COMPLETED, f"the mesh runs {work.current_version()}")
         await self._writer.write()
 
-    async def refused(self, blocking: Finding) -> None:
-        """Show the upgrade as refused before anything was changed."""
-        self._writer.show(State.REFUSED, f"{_told([blocking])} Nothing was changed.", blocking.name)
+    async def refused(self, blocking: Sequence[Finding]) -> None:
+        """Show the upgrade as refused before anything was changed, for the first of what speaks against it."""
+        more = f" {len(blocking) - 1} more findings refuse it, see status.findings." if len(blocking) > 1 else ""
+        self._writer.show(State.REFUSED, f"{_told(blocking[:1])}{more} Nothing was changed.", blocking[0].name)
         await self._writer.write()
 
     async def retrying(self, reason: Reason, message: str) -> None:

@@ -107,11 +107,11 @@ class Run:
             return await self._look_after(work)
         findings, plans = await self._plan(work)
         blocking = await self._report.planned(work, findings)
-        if blocking is None:
+        if not blocking:
             return await self._apply(work, plans)
         if self._report.under_way(work):
             # Half-way and cannot go on: that is a failed attempt, not a refusal.
-            raise PhaseFailed(blocking.name, f"{blocking.message}. {blocking.remedy}")
+            raise PhaseFailed(blocking[0].name, f"{blocking[0].message}. {blocking[0].remedy}")
         await self._report.refused(blocking)
         return await self._rest(work, State.REFUSED)
 

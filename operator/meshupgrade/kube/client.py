@@ -5,7 +5,7 @@ a full discovery costs a request per group, where only a handful of kinds is eve
 """
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -190,11 +190,14 @@ class Kube:
         path = await self.path(ref.api_version, ref.kind, ref.namespace, ref.name)
         return await self.json("PATCH", path, query=query, body=patch, content_type="application/merge-patch+json")
 
-    async def json_patch(self, ref: ObjectRef, operations: list[Mapping[str, Any]]) -> Object:
-        """Apply a JSON patch (RFC 6902) and give what the object became. Raises Rejected when a test in it fails."""
+    async def json_patch(
+        self, ref: ObjectRef, operations: Sequence[Mapping[str, Any]], *, dry_run: bool = False
+    ) -> Object:
+        """Apply a JSON patch (RFC 6902) and give what the object became, or would become."""
         path = await self.path(ref.api_version, ref.kind, ref.namespace, ref.name)
-        query = {"fieldManager": FIELD_MANAGER}
-        return await self.json("PATCH", path, query=query, body=operations, content_type="application/json-patch+json")
+        query = {"fieldManager": FIELD_MANAGER} | ({"dryRun": "All"} if dry_run else {})
+        body = [dict(operation) for operation in operations]
+        return await self.json("PATCH", path, query=query, body=body, content_type="application/json-patch+json")
 
     async def delete(self, ref: ObjectRef, *, uid: str, propagation: str = "Background") -> None:
         """Delete exactly the object with that uid; one that is gone is no error. Raises Conflict for another."""

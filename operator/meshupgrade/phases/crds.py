@@ -5,6 +5,7 @@ control plane that needs them runs. CRDs only roll forward.
 """
 
 import asyncio
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +35,8 @@ class _Change:
     name: str
     live: Mapping[str, Any] | None
     merged: Mapping[str, Any]
+    only_marked: bool = False
+    """Whether nothing but labels and annotations differs."""
 
     def __str__(self) -> str:
         return f"{'change' if self.live else 'create'} CRD {self.name}"
@@ -68,9 +71,11 @@ class CRDs:
         if not changes:
             return Outcome(Reason.NOTHING_TO_DO, f"all {total} CRDs are as this version needs them")
         created = sum(change.live is None for change in changes)
+        marked = sum(change.only_marked for change in changes)
+        changed = len(changes) - created - marked
         return Outcome(
             Reason.DONE,
-            f"{created} CRDs created, {len(changes) - created} changed, {total - len(changes)} left as they were; "
+            f"of {total} CRDs {created} created, {changed} changed, {total - created - changed} left as they were; "
             "no custom resource was touched",
         )
 
@@ -100,7 +105,9 @@ class CRDs:
             raise
         except ApiStatusError as error:
             return [_rejected(name, error)], None
-        return [], None if live is not None and live_equals(live, result) else change
+        if live is not None and live_equals(live, result):
+            return [], None
+        return [], dataclasses.replace(change, only_marked=live is not None and live["spec"] == result["spec"])
 
     async def _write(self, work: Work, change: _Change) -> None:
         kube = work.tools.kube

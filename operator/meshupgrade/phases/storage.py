@@ -32,7 +32,8 @@ class Storage:
             return Outcome(Reason.NOTHING_TO_DO, "every CRD stores its objects in the version of this release")
         return Outcome(
             Reason.REPORTED_ONLY,
-            f"{len(due)} CRDs may hold objects in an older version, which stays served: {', '.join(due[:10])}",
+            f"nothing has to be done now: all versions stay served; objects may still be stored in an older one: "
+            f"{', '.join(due[:10])}",
             status="False",
         )
 
@@ -44,4 +45,5 @@ async def _due(work: Work, shipped: Mapping[str, Any]) -> str | None:
         return None
     wanted = stored_version(shipped)
     stored = live.get("status", {}).get("storedVersions") or []
-    return None if stored == [wanted] else f"{name} ({', '.join(stored)}, not only {wanted})"
+    older = [version for version in stored if version != wanted]
+    return f"{name} ({', '.join(older)}; {wanted} is wanted)" if older else None

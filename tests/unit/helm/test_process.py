@@ -20,7 +20,7 @@ ENVIRONMENT = {"PATH": os.environ["PATH"]}
 LONG = 200.0
 """Seconds that no test comes near; the tests wait for events, and are ended by pytest's own timeout."""
 
-FOREVER = 'trap "" TERM; echo ready > "$1"; while :; do sleep 1000; done'
+FOREVER = 'trap "" TERM; echo ready > "$1"; while :; do sleep 0.1; done'
 """A program that ignores SIGTERM, and so do the programs that it starts."""
 
 
@@ -205,6 +205,19 @@ async def test_a_child_of_its_own_that_holds_its_output_ends_at_the_deadline(tmp
     assert (output.code, output.timed_out) == (0, True)
     pid = int(pid_file.read_text())
     await is_gone(pid, started_ticks(pid) or 0)
+
+
+async def test_one_that_left_its_group_and_holds_its_output_holds_up_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "GRACE", 0.1)
+    script = """setsid /bin/sh -c 'echo $$ > "$0"; exec sleep 20' "$1" & wait"""
+    task = asyncio.create_task(shell(script, tmp_path / "pid", deadline=1.0))
+    outsider = int(await appears(tmp_path / "pid"))
+    ticks = started_ticks(outsider) or 0
+    assert (await task).timed_out
+    assert is_running(outsider, ticks)
+    os.kill(outsider, signal.SIGKILL)
 
 
 async def test_cancelling_asks_it_to_end_and_waits_for_that(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from meshupgrade.api.v1alpha1.findings import Finding, FindingName, Severity
 from meshupgrade.api.v1alpha1.status import Phase
-from meshupgrade.kube.client import ObjectRef
+from meshupgrade.kube.client import Kube, ObjectRef
 from meshupgrade.kube.errors import Forbidden, KindNotServed, KubeError, NotFound, Rejected, Unreachable
 from meshupgrade.phases.fit import release_fits
 from meshupgrade.phases.shape import Work
@@ -21,6 +21,7 @@ __all__ = ["check", "immutable_objects"]
 HELM_MANAGER = "helm"
 """The field manager under which the Helm CLI applies."""
 
+NOT_CONTENT = ("apiVersion", "kind", "metadata", "status")
 PARALLEL = 8
 _IMMUTABLE = re.compile(r"immutable|may not change|cannot be changed|cannot change|updates to .* are forbidden")
 
@@ -53,7 +54,7 @@ async def _refusals(work: Work) -> list[_Refusal]:
             try:
                 namespaced = await work.tools.kube.is_namespaced(obj["apiVersion"], obj["kind"])
                 namespace = work.namespace if namespaced else None
-                await work.tools.kube.apply(obj, namespace=namespace, manager=HELM_MANAGER, dry_run=True)
+                await _try(work.tools.kube, obj, namespace)
             except Unreachable:
                 raise
             except KindNotServed as error:
@@ -65,6 +66,30 @@ async def _refusals(work: Work) -> list[_Refusal]:
 
     answers = await asyncio.gather(*(ask(obj) for obj in work.need_target().rendered.objects()))
     return [answer for answer in answers if answer is not None]
+
+
+async def _try(kube: Kube, obj: Mapping[str, Any], namespace: str | None) -> None:
+    """Have the API server try the apply. Raises KubeError when it refuses."""
+    try:
+        await kube.apply(obj, namespace=namespace, manager=HELM_MANAGER, dry_run=True)
+    except Rejected:
+        live = await kube.find(ObjectRef.of(obj, namespace))
+        if live is None or not _is_client_side(live):
+            raise
+        # Helm first makes the fields that it once wrote client-side its own, so that what the chart dropped goes. A dry
+        # run cannot take that step; to replace the content of the object is what it comes to.
+        content = [
+            {"op": "add", "path": f"/{key}", "value": value} for key, value in obj.items() if key not in NOT_CONTENT
+        ]
+        await kube.json_patch(ObjectRef.of(obj, namespace), content, dry_run=True)
+
+
+def _is_client_side(live: Mapping[str, Any]) -> bool:
+    """Tell whether Helm wrote the object client-side, as Helm 3 does."""
+    return any(
+        entry.get("manager") == HELM_MANAGER and entry.get("operation") == "Update"
+        for entry in live["metadata"].get("managedFields") or []
+    )
 
 
 def _is_immutable(error: KubeError) -> bool:
@@ -112,7 +137,7 @@ def _verdict(refusal: _Refusal) -> tuple[FindingName, Severity, str]:
 
 
 def _brief(error: KubeError) -> str:
-    """Give the API server's message without the whole objects that it likes to quote."""
-    text = str(error)
-    text = re.sub(r"Invalid value: (\{.*?\}|map\[.*?\]|[\w.]+\{.*\}): ", "", text, flags=re.DOTALL)
+    """Give the API server's message without the name of the object, which is told already, and without long values."""
+    text = re.sub(r'^[\w.]+ "[^"]+" is invalid: ', "", str(error))
+    text = re.sub(r"Invalid value: (map\[.*?\]|[\w.]+\{.*\}|\{.{200,}?\}): ", "", text, flags=re.DOTALL)
     return text if len(text) <= 600 else text[:600] + " …"

@@ -118,12 +118,28 @@ async def _render_finding(work: Work, error: HelmError) -> Finding:
             name = _kubernetes_finding(str(error), await work.tools.kube.server_version())
             remedy = "Choose a chart version that supports this Kubernetes version, or change the cluster's."
         case KindsNotServed():
-            name = FindingName.REMOVED_APIS
-            remedy = "Switch off, in spec.values, the part of the chart that makes them, or install their CRDs."
+            return _removed_apis(str(error))
         case RenderError():
             name = FindingName.RENDER_FAILED
             remedy = "Correct spec.values; what the chart complains of is in the message."
     return Finding(name=name, severity=Severity.ERROR, phase=Phase.PREFLIGHT, message=str(error), remedy=remedy)
+
+
+def _removed_apis(message: str) -> Finding:
+    """Name the kinds that are not served, once each, out of Helm's line for every object."""
+    kinds = sorted(set(re.findall(r'no matches for kind "([^"]+)" in version "([^"]+)"', message)))
+    named = ", ".join(f"{kind} ({version})" for kind, version in kinds) or message
+    stored = "current release manifest" in message
+    return Finding(
+        name=FindingName.REMOVED_APIS,
+        severity=Severity.ERROR,
+        phase=Phase.PREFLIGHT,
+        message=f"the {'release that runs holds' if stored else 'chart makes'} kinds that the API server does not "
+        f"serve: {named}",
+        remedy="Rewrite the stored release for this API server, with the Helm plugin mapkubeapis or by hand."
+        if stored
+        else "Switch off, in spec.values, the part of the chart that makes them.",
+    )
 
 
 def _kubernetes_finding(message: str, server: str) -> FindingName:

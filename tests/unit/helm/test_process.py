@@ -211,7 +211,7 @@ async def test_one_that_left_its_group_and_holds_its_output_holds_up_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "GRACE", 0.1)
-    script = """setsid /bin/sh -c 'echo $$ > "$0"; exec sleep 20' "$1" & wait"""
+    script = """trap "" TERM; setsid /bin/sh -c 'echo $$ > "$0"; exec sleep 20' "$1" & wait; wait"""
     task = asyncio.create_task(shell(script, tmp_path / "pid", deadline=1.0))
     outsider = int(await appears(tmp_path / "pid"))
     ticks = started_ticks(outsider) or 0

@@ -21,6 +21,9 @@ __all__ = ["Child", "Output", "boot_id", "is_running", "run", "started_ticks"]
 GRACE = 20.0
 """Seconds between SIGTERM and SIGKILL: Helm marks the release failed on the first, when the API server answers."""
 
+AFTER_KILL = 1.0
+"""Seconds that a killed child may take to be gone."""
+
 MAX_OUTPUT = 64 * 1024 * 1024
 _GATE = 'read -r go && exec "$0" "$@" </dev/null'
 _PR_SET_PDEATHSIG = 1
@@ -104,7 +107,11 @@ async def _stop(process: asyncio.subprocess.Process) -> tuple[bytes, bytes]:
             async with asyncio.timeout(GRACE):
                 return await process.communicate()
     _signal_group(process.pid, signal.SIGKILL)
-    await process.wait()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(AFTER_KILL):
+            await process.wait()
+    # What left the group may still hold the pipes, and asyncio would wait for that; it has no public way to let go.
+    process._transport.close()  # type: ignore[attr-defined]
     return b"", b""
 
 

@@ -22,13 +22,14 @@ from meshupgrade.helm.errors import (
     HelmUnreachable,
     KindsNotServed,
     KubernetesUnsupported,
+    ReleaseLocked,
     RenderError,
     ValuesRejected,
 )
 from meshupgrade.helm.release import Release
 from meshupgrade.oci import ImageCRDs, OCIError, read_crds
 from meshupgrade.phases.fit import desired_values
-from meshupgrade.phases.shape import Target, Work
+from meshupgrade.phases.shape import Busy, Target, Work
 
 __all__ = ["bootstrap_image", "make", "owner_label"]
 
@@ -44,16 +45,23 @@ def owner_label(work: Work, revision: int) -> str:
 async def make(work: Work) -> list[Finding]:
     """Put the target into the Work, or give what keeps it from being made.
 
-    Raises HelmUnreachable, HelmTimedOut, and RegistryUnreachable, which are worth another try.
+    Raises HelmUnreachable, HelmTimedOut, RegistryUnreachable and Busy, which are worth another try.
     """
     assert work.chart is not None
     source = ChartSource(work.repository, work.chart_name, work.chart.raw_version, work.spec.chart.insecure)
     try:
         archive = await fetch_chart(work.tools.helm, work.tools.cache / "charts", source, work.chart.digest)
-        request = _request(work, archive.path)
+    except (HelmUnreachable, HelmTimedOut):
+        raise
+    except HelmError as error:
+        return [_not_fetched(source, error)]
+    request = _request(work, archive.path)
+    try:
         rendered = await work.tools.helm.dry_run(request)
     except (HelmUnreachable, HelmTimedOut):
         raise
+    except ReleaseLocked as error:
+        raise Busy(f"another Helm operation works on release {work.release}; it is waited for") from error
     except HelmError as error:
         return [await _render_finding(work, error)]
     image = work.spec.crds.image_ref or bootstrap_image(work, rendered.objects())
@@ -109,7 +117,7 @@ async def _read_crds(work: Work, image: str) -> ImageCRDs:
 
 
 async def _render_finding(work: Work, error: HelmError) -> Finding:
-    name, remedy = FindingName.CHART_NOT_FOUND, "Check spec.chart and spec.version against what the repository has."
+    name, remedy = FindingName.RENDER_FAILED, "Helm cannot try the upgrade; what it complains of is in the message."
     match error:
         case ValuesRejected():
             name = FindingName.VALUES_INVALID
@@ -122,7 +130,19 @@ async def _render_finding(work: Work, error: HelmError) -> Finding:
         case RenderError():
             name = FindingName.RENDER_FAILED
             remedy = "Correct spec.values; what the chart complains of is in the message."
+        case _ if "is forbidden" in str(error):
+            name, remedy = FindingName.FORBIDDEN, "Give the operator's account the right that is named."
     return Finding(name=name, severity=Severity.ERROR, phase=Phase.PREFLIGHT, message=str(error), remedy=remedy)
+
+
+def _not_fetched(source: ChartSource, error: HelmError) -> Finding:
+    return Finding(
+        name=FindingName.CHART_NOT_FOUND,
+        severity=Severity.ERROR,
+        phase=Phase.PREFLIGHT,
+        message=f"chart {source.name} {source.version} cannot be fetched from {source.repository}: {error}",
+        remedy="Check spec.chart and spec.version against what the repository has.",
+    )
 
 
 def _removed_apis(message: str) -> Finding:

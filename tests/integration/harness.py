@@ -15,6 +15,7 @@ import yaml
 
 from tests.charts.crds import crds_of, stored_api_version
 from tests.charts.publish import Published
+from tests.charts.releases import merge_patch
 from tests.charts.workloads import NAMESPACES, meshed_workloads, sample_resources
 from tests.cluster.chart_repository import ChartRepository
 from tests.cluster.cluster import Cluster
@@ -90,7 +91,7 @@ class Mesh:
         self.cluster.helm(
             "install", self.release, self.published.chart, "--repo", self.repository.url, "--version", version,
             "--namespace", self.namespace, "--values", "-", *(["--server-side=false"] if helm3 else []),
-            input=json.dumps(_merged(own, values or {})),
+            input=json.dumps(merge_patch(own, values or {})),
         )  # fmt: skip
 
     def install_in_use(self, version: str) -> None:
@@ -123,7 +124,8 @@ class Mesh:
             "crds": {"insecure": True},
             "upgrade": {"timeout": "30s"},
         }
-        return _merged(spec, fields)
+        merged: Object = merge_patch(spec, fields)
+        return merged
 
     def manifest(self, spec: Object, name: str | None = None) -> Object:
         """Give the MeshUpgrade with that spec."""
@@ -263,11 +265,3 @@ def custom_resources(cluster: Cluster) -> dict[str, Any]:
 def _condition(obj: Object, kind: str) -> str | None:
     found: list[str] = [item["status"] for item in obj["status"].get("conditions", []) if item["type"] == kind]
     return found[0] if found else None
-
-
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Object:
-    merged = dict(base)
-    for key, value in over.items():
-        inner = merged.get(key)
-        merged[key] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, Mapping) else value
-    return merged

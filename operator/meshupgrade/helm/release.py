@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 import yaml
@@ -89,6 +90,11 @@ class Release:
 
     def objects(self) -> list[dict[str, Any]]:
         """Give the objects of the manifest, hooks not included."""
+        return self._objects
+
+    @cached_property
+    def _objects(self) -> list[dict[str, Any]]:
+        # A run asks for them in several phases, and to read the manifest of a real mesh takes its time.
         return manifest_objects(self.manifest)
 
     def has_post_upgrade_hook(self) -> bool:

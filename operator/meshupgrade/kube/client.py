@@ -17,7 +17,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 from meshupgrade.api.v1alpha1.names import FIELD_MANAGER
 from meshupgrade.kube.errors import KindNotServed, KubeError, NotFound, Unreachable, from_status
 
-__all__ = ["Kube", "ObjectRef"]
+__all__ = ["Kube", "ObjectRef", "crd_ref"]
 
 Object = dict[str, Any]
 
@@ -43,6 +43,11 @@ class ObjectRef:
     def __str__(self) -> str:
         place = f"{self.namespace}/" if self.namespace else ""
         return f"{self.kind} {place}{self.name}"
+
+
+def crd_ref(name: str) -> ObjectRef:
+    """Give the reference to a CustomResourceDefinition."""
+    return ObjectRef("apiextensions.k8s.io/v1", "CustomResourceDefinition", name)
 
 
 @dataclass(frozen=True)
@@ -176,13 +181,6 @@ class Kube:
         if dry_run:
             query["dryRun"] = "All"
         return await self.json("PATCH", path, query=query, body=dict(obj), content_type="application/apply-patch+yaml")
-
-    async def create(self, obj: Mapping[str, Any], *, namespace: str | None = None, dry_run: bool = False) -> Object:
-        """Create the object and give it as stored. Raises Conflict when it exists."""
-        ref = ObjectRef.of(obj, namespace)
-        path = await self.path(ref.api_version, ref.kind, ref.namespace)
-        query = {"fieldManager": FIELD_MANAGER} | ({"dryRun": "All"} if dry_run else {})
-        return await self.json("POST", path, query=query, body=dict(obj))
 
     async def merge_patch(self, ref: ObjectRef, patch: Mapping[str, Any], *, dry_run: bool = False) -> Object:
         """Apply a JSON merge patch (RFC 7386) and give what the object became, or would become."""

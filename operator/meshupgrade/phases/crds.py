@@ -15,7 +15,7 @@ from meshupgrade.api.v1alpha1.findings import Finding, FindingName, Severity
 from meshupgrade.api.v1alpha1.status import Phase
 from meshupgrade.domain.crds import immutable_findings, live_equals, merge_crd, written_by_newer
 from meshupgrade.domain.versions import parse_version
-from meshupgrade.kube.client import ObjectRef
+from meshupgrade.kube.client import crd_ref
 from meshupgrade.kube.errors import ApiStatusError, Conflict, Forbidden
 from meshupgrade.phases.shape import Outcome, PhaseFailed, PhasePlan, Work
 
@@ -88,7 +88,7 @@ class CRDs:
         """Compare one shipped CRD with the live one, and ask the API server about the merged one."""
         kube, name = work.tools.kube, shipped["metadata"]["name"]
         version = parse_version(work.spec.version)
-        live = await kube.find(_ref(name))
+        live = await kube.find(crd_ref(name))
         if live is not None and (newer := written_by_newer(live, shipped, work.distribution.name, version)):
             return [_newer_finding(name, newer)], None
         if live is not None and (immutable := immutable_findings(live, shipped)):
@@ -113,7 +113,7 @@ class CRDs:
         kube = work.tools.kube
         if change.live is not None and _drops_webhook(change.live, change.merged):
             await kube.json_patch(
-                _ref(change.name), [{"op": "replace", "path": "/spec/conversion", "value": {"strategy": "None"}}]
+                crd_ref(change.name), [{"op": "replace", "path": "/spec/conversion", "value": {"strategy": "None"}}]
             )
         await kube.apply(change.merged)
 
@@ -123,7 +123,7 @@ class CRDs:
         try:
             async with asyncio.timeout(ESTABLISH_TIMEOUT):
                 while True:
-                    crd = await work.tools.kube.get(_ref(name))
+                    crd = await work.tools.kube.get(crd_ref(name))
                     conditions = {item["type"]: item for item in crd.get("status", {}).get("conditions") or []}
                     if all(conditions.get(kind, {}).get("status") == "True" for kind in SERVED):
                         return
@@ -137,10 +137,6 @@ class CRDs:
             raise PhaseFailed(
                 Reason.API_REJECTED, f"CRD {name} is not served after {ESTABLISH_TIMEOUT:.0f} s: {why}"
             ) from None
-
-
-def _ref(name: str) -> ObjectRef:
-    return ObjectRef("apiextensions.k8s.io/v1", "CustomResourceDefinition", name)
 
 
 def _drops_webhook(live: Mapping[str, Any], merged: Mapping[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from meshupgrade.api.v1alpha1.names import FIELD_MANAGER
 from meshupgrade.api.v1alpha1.status import Phase
 from meshupgrade.domain.crds import served_version
 from meshupgrade.domain.merge import dotted, leaf_paths, merge_patch
-from meshupgrade.kube.client import ObjectRef
+from meshupgrade.kube.client import ObjectRef, crd_ref
 from meshupgrade.kube.errors import ApiStatusError, Forbidden
 from meshupgrade.phases.shape import Outcome, PhaseFailed, PhasePlan, Work
 
@@ -78,9 +78,7 @@ class MeshConfig:
 async def find_mesh_config(work: Work) -> dict[str, Any] | None:
     """Give the live MeshConfig in the newest version that is served, or None."""
     facts = work.distribution.mesh_config
-    crd = await work.tools.kube.find(
-        ObjectRef("apiextensions.k8s.io/v1", "CustomResourceDefinition", f"meshconfigs.{facts.group}")
-    )
+    crd = await work.tools.kube.find(crd_ref(f"meshconfigs.{facts.group}"))
     if crd is None or (version := served_version(crd)) is None:
         return None
     return await work.tools.kube.find(ObjectRef(f"{facts.group}/{version}", "MeshConfig", facts.name, work.namespace))

@@ -8,7 +8,7 @@ Errors::
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -91,9 +91,6 @@ class Work:
     superseded: Callable[[], bool]
     """Tell whether the spec changed since the run began."""
 
-    verified_revision: int | None = None
-    """The newest revision that history records as verified."""
-
     revisions: Sequence[StoredRevision] = ()
     live: Release | None = None
     """The revision that runs: the deployed one, else the newest."""
@@ -105,9 +102,6 @@ class Work:
     data_plane: DataPlaneStatus | None = None
     revision: int | None = None
     """The revision that the control plane phase brought up and verified."""
-
-    settled: bool = field(default=False)
-    """Whether the release already is what the spec asks for, verified."""
 
     @property
     def release(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from meshupgrade.api.v1alpha1.conditions import ConditionType, Reason
 from meshupgrade.api.v1alpha1.status import Phase
 from meshupgrade.domain.crds import stored_version
-from meshupgrade.kube.client import ObjectRef
+from meshupgrade.kube.client import crd_ref
 from meshupgrade.phases.shape import Outcome, PhasePlan, Work
 
 __all__ = ["Storage"]
@@ -40,7 +40,7 @@ class Storage:
 
 async def _due(work: Work, shipped: Mapping[str, Any]) -> str | None:
     name = shipped["metadata"]["name"]
-    live = await work.tools.kube.find(ObjectRef("apiextensions.k8s.io/v1", "CustomResourceDefinition", name))
+    live = await work.tools.kube.find(crd_ref(name))
     if live is None:
         return None
     wanted = stored_version(shipped)

@@ -6,7 +6,7 @@ CRD := crds/meshupgrade.io_meshupgrades.yaml
 REFERENCE := docs/api-reference.md
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit integration generate lock rig cluster-up cluster-down clean
+.PHONY: help demo bench test check unit integration generate lock rig cluster-up cluster-down clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -24,6 +24,9 @@ rig: $(VENV)/.installed ## build the test rig's binaries, once for each version
 
 demo: rig ## upgrade a mesh before your eyes, on a real control plane
 	@$(BIN)/python -m tests.demo
+
+bench: rig ## compare an upgrade with Helm's and with one by hand; N=… samples of each
+	@$(BIN)/python -m tests.bench $(if $(N),--samples $(N))
 
 test: check rig ## everything: lint, types, layers, freshness, unit and integration tests
 	@$(BIN)/pytest
@@ -59,4 +62,4 @@ cluster-down: $(VENV)/.installed ## stop it
 	@$(BIN)/python -m tests.cluster down
 
 clean: cluster-down ## remove what was made here; the rig's binaries stay in the user's cache
-	@rm -rf $(VENV) .cluster .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) .bench .cluster .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

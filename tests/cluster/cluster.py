@@ -41,8 +41,8 @@ class Cluster:
     """A cluster with its admin's kubeconfig and an OCI registry next to it.
 
     Attributes: `kubeconfig` (of the admin, one file), `server` (URL), `ca` (file), `registry` (``host:port``, plain
-    http), `binaries`, `workdir` (logs and state), `existing` (True: not ours; chaos and load must not run there). A
-    context manager: leaving it stops everything.
+    http), `binaries`, `workdir` (logs and state), `existing` (True: not ours; chaos and load must not run there),
+    `etcd` (URL, empty when it is not ours). A context manager: leaving it stops everything.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Cluster:
         binaries: Binaries,
         workdir: Path,
         existing: bool = False,
+        etcd: str = "",
     ) -> None:
         """Describe a cluster that runs; use `start` for one that does not."""
         self.kubeconfig = kubeconfig
@@ -64,6 +65,7 @@ class Cluster:
         self.binaries = binaries
         self.workdir = workdir
         self.existing = existing
+        self.etcd = etcd
         self._children: list[Child] = []
         self._owned_workdir: Path | None = None
 
@@ -225,7 +227,9 @@ def _control_plane(binaries: Binaries, folder: Path, children: list[Child]) -> d
     registry, address = components.start_registry(binaries, folder)
     children.append(registry)
     kubeconfig = write_kubeconfig(folder / "kubeconfig", server, credentials.ca, credentials.tokens["admin"])
-    return {"kubeconfig": kubeconfig, "server": server, "ca": credentials.ca, "registry": address}
+    return {
+        "kubeconfig": kubeconfig, "server": server, "ca": credentials.ca, "registry": address, "etcd": etcd_url
+    }  # fmt: skip
 
 
 def _end(children: list[Child], owned: Path | None) -> None:

@@ -41,7 +41,11 @@ class Operator:
         self.process = subprocess.Popen(command, stdout=self._log, stderr=subprocess.STDOUT, env=environment)
 
     def __enter__(self) -> Self:
-        eventually(lambda: "watches" in self.log(), lambda: f"the operator did not start:\n{self.log()}")
+        eventually(
+            lambda: "watches" in self.log() or self.process.poll() is not None,
+            lambda: f"the operator did not start:\n{self.log()}",
+        )
+        assert self.process.poll() is None, f"the operator ended:\n{self.log()}"
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -236,7 +240,11 @@ class Mesh:
 def install_crd(cluster: Cluster) -> None:
     """Install the CRD of MeshUpgrade, as a user does."""
     cluster.kubectl("apply", "--server-side", "-f", str(CRD_FOLDER / "meshupgrade.io_meshupgrades.yaml"))
-    cluster.kubectl("wait", "--for=condition=Established", "crd/meshupgrades.meshupgrade.io")
+    # kubectl fails on a CRD that is so new that it has no status yet.
+    wait = ("wait", "--for=condition=Established", "crd/meshupgrades.meshupgrade.io")
+    eventually(
+        lambda: cluster.kubectl(*wait, check=False).returncode == 0, lambda: "the CRD of MeshUpgrade is not served"
+    )
 
 
 def eventually(done: Callable[[], bool], complaint: Callable[[], str], seconds: float = PATIENCE) -> None:

@@ -28,6 +28,8 @@ class Rule:
     resources: str
     operation: str
     dry_run: bool = False
+    name: str = ""
+    """Of the one object that is meant; empty for all."""
 
 
 @contextlib.contextmanager
@@ -59,6 +61,8 @@ def _configuration(cluster: Cluster, rule: Rule, name: str, server: socket.socke
     certificate = x509.load_pem_x509_certificates(cluster.ca.read_bytes())[0]
     authority = certificate.public_bytes(serialization.Encoding.PEM)
     condition = "request.dryRun == true" if rule.dry_run else "!has(request.dryRun) || request.dryRun != true"
+    if rule.name:
+        condition = f"request.name == '{rule.name}' && ({condition})"
     return {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingWebhookConfiguration",

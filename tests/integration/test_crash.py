@@ -87,7 +87,7 @@ def _converges(mesh: Mesh, start_operator: Start, before: dict[str, object]) -> 
     status = mesh.wait_ready()
     assert status["currentVersion"] == "1.2.1"
     assert status["history"][0]["state"] == "Completed"
-    assert len(status["history"]) == 1
+    assert [item["action"] for item in status["history"]] == ["Upgrade", "Adopt"]
     assert "finalizers" not in mesh.get()["metadata"]
     revisions = mesh.revisions()
     assert revisions[-1]["status"] == "deployed"

@@ -54,6 +54,8 @@ def deployed(cluster: Cluster) -> Iterator[None]:
     # The CRD stays for the other tests of this session.
     listed = "clusterrolebindings,clusterroles"
     cluster.kubectl("delete", listed, "--selector=app.kubernetes.io/part-of=meshupgrade")
+    in_system = ("roles,rolebindings", "--namespace=kube-system")
+    cluster.kubectl("delete", *in_system, "--selector=app.kubernetes.io/part-of=meshupgrade")
     cluster.kubectl("delete", "namespace", NAMESPACE, "--timeout=60s")
 
 

@@ -4,23 +4,24 @@ import asyncio
 import contextlib
 import hashlib
 import json
-import socket
 import ssl
+import sys
+import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from urllib.parse import parse_qsl
 
 import aiohttp
 import pytest
 import yaml
 from aiohttp import web
-from yarl import URL
 
 from meshupgrade.helm.repository import ChartNotListed, RepositoryDenied, list_versions
 from meshupgrade.oci import (
+    ClientTLS,
     Credentials,
     DigestMismatch,
     ImageCRDs,
@@ -31,10 +32,12 @@ from meshupgrade.oci import (
     ReferenceInvalid,
     RegistryClient,
     RegistryDenied,
+    RegistryPlain,
     RegistryUnreachable,
     RegistryUntrusted,
     ScratchUnavailable,
     UnsupportedLayer,
+    client_tls,
     parse_reference,
     read_crds,
     registry,
@@ -43,14 +46,16 @@ from meshupgrade.oci import crds as crds_module
 from meshupgrade.oci.auth import basic
 from meshupgrade.oci.cache import CRDCache
 from tests.cluster.cluster import Cluster
-from tests.cluster.ports import with_free_ports
-from tests.cluster.process import Child
+from tests.integration.registries import USER, Pusher, running_registry
+from tests.unit.oci.certificates import Authority, Identity
 from tests.unit.oci.fake_registry import FakeRegistry, fake_registry
 from tests.unit.oci.images import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
     INDEX,
+    LAYER,
     MANIFEST,
+    ZSTD_LAYER,
     Image,
     crd,
     crd_file,
@@ -61,44 +66,15 @@ from tests.unit.oci.images import (
 from tests.unit.oci.layer_builder import Entry, file, layer, opaque, symlink, whiteout
 from tests.unit.oci.local_server import Answer, LocalServer, local_server, make_certificate
 
-USER = Credentials("user", "correct horse")
-#: bcrypt of that password, cost 4.
-HTPASSWD = "user:$2b$04$SeZ8m8NS9ZiAzIGt8QgvuuTHr.RoCMQV/tfWX2sBdMFIwTeebAE5i\n"
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
+WRONG = Credentials("user", "battery staple")
 
 A, B, C = crd("a.example"), crd("b.example"), crd("c.example")
 ONE = image(crd_file("a.yaml", A))
-
-
-@dataclass
-class Pusher:
-    """Pushes to a registry that speaks plain http."""
-
-    session: aiohttp.ClientSession
-    registry: str
-    credentials: Credentials | None = None
-
-    async def push(self, repository: str, tag: str, pushed: Image) -> str:
-        """Give the reference of the image."""
-        for content in pushed.blobs.values():
-            await self._push_blob(repository, content)
-        return await self.push_manifest(repository, tag, pushed.manifest)
-
-    async def push_manifest(self, repository: str, tag: str, manifest: bytes) -> str:
-        headers = {"Content-Type": json.loads(manifest)["mediaType"]}
-        await self._send("PUT", f"http://{self.registry}/v2/{repository}/manifests/{tag}", manifest, headers)
-        return f"{self.registry}/{repository}:{tag}"
-
-    async def _push_blob(self, repository: str, content: bytes) -> None:
-        started = await self._send("POST", f"http://{self.registry}/v2/{repository}/blobs/uploads/", b"", {})
-        location = URL(started["Location"]).update_query(digest=digest_of(content))
-        await self._send("PUT", str(location), content, {"Content-Type": "application/octet-stream"})
-
-    async def _send(self, method: str, url: str, body: bytes, headers: dict[str, str]) -> Any:
-        sent = headers | ({"Authorization": basic(self.credentials)} if self.credentials else {})
-        async with self.session.request(method, url, data=body, headers=sent) as response:
-            assert response.status < 300, await response.text()
-            return response.headers
 
 
 @pytest.fixture
@@ -121,32 +97,8 @@ def repository() -> str:
 @pytest.fixture(scope="module")
 def locked(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real registry that wants a login; its host and port."""
-    folder = tmp_path_factory.mktemp("locked")
-    (folder / "htpasswd").write_text(HTPASSWD)
-
-    def start(port: int) -> tuple[Child, str]:
-        address = f"127.0.0.1:{port}"
-        config = {
-            "version": 0.1,
-            "log": {"level": "error", "accesslog": {"disabled": True}},
-            "storage": {"filesystem": {"rootdirectory": str(folder / "storage")}},
-            "http": {"addr": address},
-            "auth": {"htpasswd": {"realm": "locked", "path": str(folder / "htpasswd")}},
-        }
-        (folder / "registry.yaml").write_text(yaml.safe_dump(config))
-        command: list[str | Path] = [cluster.binaries.registry, "serve", folder / "registry.yaml"]
-        child = Child.start("locked", command, folder / "log", env={"OTEL_TRACES_EXPORTER": "none"})
-
-        def listens() -> bool:
-            with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", port)) == 0
-
-        child.wait_until(listens, 20)
-        return child, address
-
-    child, address = with_free_ports(1, start)
-    yield address
-    child.stop()
+    with running_registry(cluster.binaries.registry, tmp_path_factory.mktemp("locked"), locked=True) as address:
+        yield address
 
 
 async def read(
@@ -154,12 +106,25 @@ async def read(
     ref: str,
     *,
     credentials: Credentials | None = None,
+    logins: Sequence[Credentials | None] = (),
+    tls: ClientTLS | None = None,
     cache_dir: Path | None = None,
     insecure: bool = True,
 ) -> ImageCRDs:
     return await read_crds(
-        ref, "/osm-crds", session=session, insecure=insecure, credentials=credentials, cache_dir=cache_dir
+        ref,
+        "/osm-crds",
+        session=session,
+        insecure=insecure,
+        logins=logins or (credentials,),
+        tls=tls,
+        cache_dir=cache_dir,
     )
+
+
+def in_frames(tar: bytes) -> bytes:
+    """Pack as zstd in two frames, as parallel packers do."""
+    return zstd.compress(tar[:700]) + zstd.compress(tar[700:])
 
 
 class TestRealRegistry:
@@ -262,11 +227,19 @@ class TestRealRegistry:
         assert not failed.value.transient
         assert list(tmp_path.iterdir()) == []
 
+    async def test_zstd_and_gzip_layers(self, session: aiohttp.ClientSession, pusher: Pusher, repository: str) -> None:
+        old = layer(crd_file("a.yaml", crd("a.example", scope="Cluster")), crd_file("old.yaml", C), pack=zstd.compress)
+        new = layer(whiteout("osm-crds/old.yaml"), crd_file("a.yaml", A), pack=in_frames)
+        pushed = Image([old, new, layer(crd_file("b.yaml", B))], layer_types=[ZSTD_LAYER, ZSTD_LAYER, LAYER])
+        ref = await pusher.push(repository, "1.0", pushed)
+        assert await read(session, ref) == ImageCRDs(pushed.digest, [A, B])
+
+    @pytest.mark.parametrize(("packed", "kind"), [(b"BZh rest", UnsupportedLayer), (b"\x28\xb5\x2f\xfd", LayerRefused)])
     async def test_a_packing_that_is_not_read(
-        self, session: aiohttp.ClientSession, pusher: Pusher, repository: str
+        self, session: aiohttp.ClientSession, pusher: Pusher, repository: str, packed: bytes, kind: type[OCIError]
     ) -> None:
-        ref = await pusher.push(repository, "1.0", Image([b"\x28\xb5\x2f\xfd rest"]))
-        with pytest.raises(UnsupportedLayer, match=f"image {ref}: .* packed with zstd"):
+        ref = await pusher.push(repository, "1.0", Image([packed]))
+        with pytest.raises(kind, match=f"image {ref}: one of its layers is "):
             await read(session, ref)
 
     async def test_blobs_are_streamed(self, session: aiohttp.ClientSession, pusher: Pusher, repository: str) -> None:
@@ -306,11 +279,21 @@ class TestRealRegistry:
         with pytest.raises(RegistryDenied, match=r"wants a login; give its pull secret"):
             await read(session, ref)
         with pytest.raises(RegistryDenied, match=r"check the login given for it") as failed:
-            await read(session, ref, credentials=Credentials("user", "battery staple"))
+            await read(session, ref, credentials=WRONG)
         assert "battery" not in str(failed.value)
 
+    async def test_several_logins_are_tried_in_their_order(
+        self, session: aiohttp.ClientSession, locked: str, pusher: Pusher, repository: str
+    ) -> None:
+        ref = await Pusher(session, locked, USER).push(repository, "1.0", ONE)
+        assert (await read(session, ref, logins=[WRONG, None, USER])).crds == [A]
+        with pytest.raises(RegistryDenied, match="check the login given for it"):
+            await read(session, ref, logins=[WRONG, None])
+        public = await pusher.push(repository, "1.0", ONE)
+        assert (await read(session, public, logins=[WRONG])).crds == [A]
+
     async def test_a_registry_without_tls(self, session: aiohttp.ClientSession, cluster: Cluster) -> None:
-        with pytest.raises(RegistryUntrusted, match="allow insecure access if it speaks plain http only"):
+        with pytest.raises(RegistryPlain, match="it speaks plain http; allow insecure access"):
             await read(session, f"{cluster.registry}/x", insecure=False)
 
 
@@ -628,6 +611,67 @@ class TestTokens:
             assert tokens.authorizations == [basic(USER)]
             assert fake.server.authorizations == [None, "Bearer good", "Bearer good"]
 
+    async def test_a_real_registry_that_names_a_token_service(
+        self, session: aiohttp.ClientSession, cluster: Cluster, repository: str, tmp_path: Path
+    ) -> None:
+        authority = Authority()
+        issuer = authority.identity("issuer")
+        (tmp_path / "bundle.pem").write_bytes(issuer.certificate + authority.certificate)
+
+        async def issue(request: web.BaseRequest) -> web.StreamResponse:
+            if request.headers.get("Authorization") != basic(USER):
+                return web.Response(status=401)
+            kind, name, actions = request.query["scope"].split(":")
+            now = int(time.time())
+            access = [{"type": kind, "name": name, "actions": actions.split(",")}]
+            times = {"nbf": now - 60, "iat": now - 60, "exp": now + 600}
+            claims = {"iss": "tests", "sub": USER.username, "aud": request.query["service"], "access": access}
+            return web.json_response({"token": issuer.token({**claims, **times, "jti": "1"})})
+
+        async with local_server(issue) as tokens:
+            settings = {"realm": f"{tokens.url}/token", "service": "mesh", "issuer": "tests"}
+            auth = {"token": {**settings, "rootcertbundle": str(tmp_path / "bundle.pem")}}
+            with running_registry(cluster.binaries.registry, tmp_path / "registry", auth=auth) as address:
+                claims = {"iss": "tests", "sub": "", "aud": "mesh", "exp": int(time.time()) + 600, "jti": "0"}
+                access = [{"type": "repository", "name": repository, "actions": ["push", "pull"]}]
+                bearer = f"Bearer {issuer.token({**claims, 'access': access})}"
+                async with aiohttp.ClientSession(headers={"Authorization": bearer}) as pushing:
+                    ref = await Pusher(pushing, address).push(repository, "1.0", ONE)
+                assert (await read(session, ref, credentials=USER)).crds == [A]
+                with pytest.raises(RegistryDenied, match="gives no token"):
+                    await read(session, ref, credentials=WRONG)
+        assert [dict(request.query) for request in tokens.requests] == [
+            {"service": "mesh", "scope": f"repository:{repository}:pull"}
+        ] * 2
+
+    async def test_an_identity_token_is_exchanged(self, session: aiohttp.ClientSession) -> None:
+        async with guarded_registry() as (fake, tokens):
+            asked = []
+
+            async def exchange(request: web.BaseRequest) -> web.StreamResponse:
+                asked.append((request.method, dict(parse_qsl(await request.text()))))
+                return web.Response(text='{"access_token": "good"}')
+
+            tokens.answer = exchange
+            assert (await read(session, fake.ref, credentials=Credentials("user", "", "refresher"))).crds == [A]
+            form = {
+                "grant_type": "refresh_token",
+                "client_id": "meshupgrade",
+                "service": "registry.example",
+                "scope": "repository:team/mesh:pull",
+                "refresh_token": "refresher",
+            }
+            assert asked == [("POST", form)]
+            assert tokens.requests[0].query_string == ""
+            assert tokens.authorizations == [None]
+
+    async def test_an_identity_token_goes_along_with_no_redirect(self, session: aiohttp.ClientSession) -> None:
+        async with guarded_registry() as (fake, tokens), local_server(answering('{"token": "good"}')) as other:
+            tokens.answer = moved(other.url)
+            with pytest.raises(RegistryDenied, match="gives no token"):
+                await read(session, fake.ref, credentials=Credentials("", "", "refresher"))
+            assert other.requests == []
+
     async def test_without_a_login_a_token_is_asked_for_all_the_same(self, session: aiohttp.ClientSession) -> None:
         async with guarded_registry() as (fake, tokens):
             assert (await read(session, fake.ref)).crds == [A]
@@ -710,8 +754,32 @@ class TestTokens:
             assert tokens.requests == []
 
 
+@dataclass
+class Guarded:
+    """A real registry with TLS, which wants a client certificate."""
+
+    address: str
+    authority: Authority
+    me: Identity
+
+    def tls(self, me: Identity | None = None) -> ClientTLS:
+        if me is None:
+            return client_tls(self.authority.certificate, None, None)
+        return client_tls(self.authority.certificate, me.certificate, me.key)
+
+
+@pytest.fixture(scope="module")
+def guarded(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    folder, authority = tmp_path_factory.mktemp("guarded"), Authority()
+    (folder / "ca.crt").write_bytes(authority.certificate)
+    files = authority.identity("registry").write(folder, "registry")
+    tls = {**files, "clientcas": [str(folder / "ca.crt")]}
+    with running_registry(cluster.binaries.registry, folder, tls=tls) as address:
+        yield Guarded(address, authority, authority.identity("client"))
+
+
 class TestTLS:
-    """A private CA: the caller's session has it."""
+    """A private CA, and a client certificate."""
 
     async def test_a_private_ca(self, session: aiohttp.ClientSession, trusting: Trusting) -> None:
         async with fake_registry(ONE) as fake, local_server(fake.serve, tls=trusting.server) as server:
@@ -719,6 +787,55 @@ class TestTLS:
             assert (await read(trusting.session, ref, insecure=False)).crds == [A]
             with pytest.raises(RegistryUntrusted, match=r"certificate is not trusted .*give the CA"):
                 await read(session, ref, insecure=False)
+
+    async def test_a_client_certificate(
+        self, session: aiohttp.ClientSession, guarded: Guarded, repository: str
+    ) -> None:
+        tls = guarded.tls(guarded.me)
+        pusher = Pusher(session, guarded.address, scheme="https", tls=tls.identified)
+        ref = await pusher.push(repository, "1.0", ONE)
+        assert (await read(session, ref, insecure=False, tls=tls)).crds == [A]
+        stranger = Authority().identity("stranger")
+        for refused in (guarded.tls(), guarded.tls(stranger), None):
+            with pytest.raises(RegistryUntrusted) as failed:
+                await read(session, ref, insecure=False, tls=refused)
+            assert not failed.value.transient
+            assert "a client certificate if it wants one" in str(failed.value)
+        with pytest.raises(ImageInvalid, match="answers 400 over plain http"):
+            await read(session, ref)
+
+    async def test_a_client_certificate_stays_with_its_registry(
+        self, session: aiohttp.ClientSession, tmp_path: Path
+    ) -> None:
+        """Neither storage that the registry redirects to, nor its token service elsewhere, is shown it."""
+        authority = Authority()
+        files, me = authority.identity("server").write(tmp_path, "server"), authority.identity("client")
+        (tmp_path / "ca.crt").write_bytes(authority.certificate)
+        curious = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        curious.load_cert_chain(files["certificate"], files["key"])
+        curious.load_verify_locations(tmp_path / "ca.crt")
+        curious.verify_mode = ssl.CERT_OPTIONAL
+        shown: dict[str, list[bool]] = {"registry": [], "storage": [], "tokens": []}
+
+        def noting(where: str, then: Answer) -> Answer:
+            async def answer(request: web.BaseRequest) -> web.StreamResponse:
+                assert request.transport is not None
+                shown[where].append(bool(request.transport.get_extra_info("peercert")))
+                return await then(request)
+
+            return answer
+
+        async with (
+            fake_registry(ONE) as fake,
+            local_server(noting("registry", fake.answer), tls=curious) as registry_server,
+            local_server(noting("storage", fake.serve), tls=curious) as storage,
+            local_server(noting("tokens", answering('{"token": "good"}')), tls=curious) as tokens,
+        ):
+            fake.faults["blobs"] = moved(storage.url)
+            fake.faults["manifests"] = wanting("Bearer good", fake.serve, challenge=challenge(tokens))
+            tls = client_tls(authority.certificate, me.certificate, me.key)
+            assert (await read(session, f"{registry_server.host}/team/mesh:1.0", insecure=False, tls=tls)).crds == [A]
+        assert shown == {"registry": [True, True, True], "storage": [False], "tokens": [False]}
 
 
 def write_chart(folder: Path, version: str) -> Path:

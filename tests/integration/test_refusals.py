@@ -116,6 +116,12 @@ BAD_SPECS: dict[str, tuple[dict[str, Any], str]] = {
     "no URL": ({"chart": {"repository": "example.test/charts"}}, "must be a URL"),
     "a login in the URL": ({"chart": {"repository": "https://me:secret@example.test"}}, "carries no login"),
     "plain http for https": ({"chart": {"repository": "https://example.test", "insecure": True}}, "oci://"),
+    "no ConfigMap for the CRDs": ({"crds": {"source": "ConfigMap"}}, "belong together"),
+    "a ConfigMap for nothing": ({"crds": {"configMapRef": {"name": "a"}}}, "belong together"),
+    "an image for the chart's CRDs": ({"crds": {"source": "Chart", "imageRef": "a/b"}}, "source Auto or Image"),
+    "certificates for plain http": (
+        {"crds": {"insecure": True, "certSecretRef": {"name": "a"}}}, "has no use for crds.certSecretRef",
+    ),
     "values that are no object": ({"values": "replicas=2"}, "spec.values"),
     "too many retries": ({"upgrade": {"retries": 99}}, "spec.upgrade.retries"),
 }

@@ -56,12 +56,13 @@ def test_a_mesh_is_upgraded(in_use: Mesh, operator: Operator) -> None:
     assert "finalizers" not in in_use.get()["metadata"]
 
 
-def test_crds_are_merged_and_keep_their_stored_version(in_use: Mesh, operator: Operator) -> None:
+def test_crds_are_merged_and_their_objects_migrated(in_use: Mesh, operator: Operator) -> None:
     in_use.upgrade("1.2.1")
     in_use.wait_ready()
     split = _crd(in_use, "trafficsplits.split.smi-spec.io")
     served = {version["name"]: version["storage"] for version in split["spec"]["versions"] if version["served"]}
-    assert served == {"v1alpha4": False, "v1alpha2": True, "v1alpha1": False}
+    assert served == {"v1alpha4": True, "v1alpha2": False, "v1alpha1": False}
+    assert split["status"]["storedVersions"] == ["v1alpha4"]
     assert split["metadata"]["annotations"]["meshupgrade.io/written-by"] == "osm-edge/1.2.1"
     assert (
         _crd(in_use, "accesscontrols.policy.openservicemesh.io")["status"]["acceptedNames"]["kind"] == "AccessControl"

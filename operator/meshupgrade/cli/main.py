@@ -20,7 +20,9 @@ from meshupgrade import __version__
 from meshupgrade.api.v1alpha1.crd import custom_resource_definition
 from meshupgrade.api.v1alpha1.reference import reference as api_reference
 from meshupgrade.api.v1alpha1.spec import DistributionName
+from meshupgrade.cli.memory import give_back_memory
 from meshupgrade.distributions import load_distribution
+from meshupgrade.domain.secrets import Secrets
 from meshupgrade.engine.engine import Engine
 from meshupgrade.handlers import serve
 from meshupgrade.helm.driver import Helm
@@ -81,7 +83,9 @@ def run(
     log_format: Annotated[LogFormat, typer.Option(help="How log lines look.")] = LogFormat.CONSOLE,
 ) -> None:
     """Run the operator until SIGTERM or SIGINT."""
-    _log_to_stderr(log_format)
+    give_back_memory()
+    secrets = Secrets()
+    _log_to_stderr(log_format, secrets)
     binary = shutil.which(helm)
     if binary is None:
         raise typer.BadParameter(f"there is no program {helm!r}; install Helm 4, or give its path", param_hint="--helm")
@@ -89,7 +93,7 @@ def run(
         folder = work_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="meshupgrade-")))
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            asyncio.run(_run(kubeconfig, context, binary, workers, folder))
+            asyncio.run(_run(kubeconfig, context, binary, workers, folder, secrets))
         except ConfigException as error:
             typer.echo(f"no way to a cluster: {error}; give --kubeconfig, or set KUBECONFIG", err=True)
             raise typer.Exit(2) from error
@@ -98,12 +102,14 @@ def run(
             raise typer.Exit(2) from error
 
 
-async def _run(kubeconfig: Path | None, context: str | None, binary: str, workers: int, folder: Path) -> None:
+async def _run(
+    kubeconfig: Path | None, context: str | None, binary: str, workers: int, folder: Path, secrets: Secrets
+) -> None:
     access = await load_access(kubeconfig, context)
-    helm = Helm(binary, access, folder)
+    helm = Helm(binary, access, folder, secrets)
     await _check_helm(helm)
-    async with Kube(access.configuration) as kube, aiohttp.ClientSession(trust_env=True) as http:
-        engine = Engine(Tools(kube, helm, http, IndexCache(), folder), workers=workers)
+    async with Kube(access.configuration, secrets.scrub) as kube, aiohttp.ClientSession(trust_env=True) as http:
+        engine = Engine(Tools(kube, helm, http, IndexCache(), folder, secrets), workers=workers)
         await serve(
             engine,
             access.configuration,
@@ -118,12 +124,24 @@ async def _check_helm(helm: Helm) -> None:
         raise HelmError(f"the Helm CLI is {text}; version 4 is needed, since it applies server-side")
 
 
-def _log_to_stderr(log_format: LogFormat) -> None:
+class _Scrubbed(logging.Formatter):
+    """What another formatter makes of a record, traces included, with every secret masked."""
+
+    def __init__(self, inner: logging.Formatter, secrets: Secrets) -> None:
+        super().__init__()
+        self._inner = inner
+        self._secrets = secrets
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._secrets.scrub(self._inner.format(record))
+
+
+def _log_to_stderr(log_format: LogFormat, secrets: Secrets) -> None:
     handler = logging.StreamHandler(sys.stderr)
+    formatter: logging.Formatter = logging.Formatter("%(asctime)s %(levelname)-7s %(message)s")
     if log_format is LogFormat.JSON:
-        handler.setFormatter(JsonFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+        formatter = JsonFormatter("%(asctime)s %(levelname)s %(name)s %(message)s")
+    handler.setFormatter(_Scrubbed(formatter, secrets))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     # kopf tells of every watch it opens; what matters of it comes as a warning.
     logging.getLogger("kopf").setLevel(logging.WARNING)

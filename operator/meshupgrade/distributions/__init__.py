@@ -30,14 +30,26 @@ class BootstrapFacts(_Facts):
     deployment: str
     containers: tuple[str, ...]
     crd_folder: str
+    crd_domains: tuple[str, ...]
+    """The ends of the API groups of the CRDs that any release of it brings."""
+
+    merges_since: str | None = None
+    """The first version whose start merges its CRDs into the live ones; those before replace them."""
+
+    reconcile_flag: str
+    """The argument that switches on the reconciler, which puts CRDs back when others change them."""
+
+    reconcile_label: str
+    """The label by which the reconciler knows the CRDs that it keeps."""
 
 
 class InjectorFacts(_Facts):
-    """The Deployment that injects sidecars, and where it is told the image to use when the MeshConfig names none."""
+    """The Deployment that injects sidecars, and where it is told the images to use when the MeshConfig names none."""
 
     deployment: str
     container: str
     sidecar_image_env: str
+    init_image_env: str
 
 
 class MeshConfigFacts(_Facts):
@@ -70,7 +82,10 @@ class Distribution(_Facts):
     name: DistributionName
     chart: ChartFacts
     mesh_name: str
+    cli: str
     identity: tuple[tuple[str, ...], ...]
+    control_plane: tuple[str, ...]
+    ca_secret: str
     bootstrap: BootstrapFacts
     injector: InjectorFacts
     mesh_config: MeshConfigFacts

@@ -8,8 +8,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import semver
-
 from meshupgrade.api.v1alpha1.findings import Finding, FindingName, Severity
 from meshupgrade.api.v1alpha1.names import CRD_WRITTEN_BY, DISTRIBUTION_LABEL
 from meshupgrade.api.v1alpha1.status import Phase
@@ -17,11 +15,26 @@ from meshupgrade.api.v1alpha1.status import Phase
 Object = Mapping[str, Any]
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+NO_CONVERSION: Object = {"strategy": "None"}
+
+KEEP_ALL: Object = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+"""The schema of a version of which no field may be pruned."""
+
+DEFAULTED = frozenset(
+    {("names", "singular"), ("names", "listKind"), ("conversion", "webhook", "clientConfig", "service", "port")}
+)
+"""What the API server puts into the spec of a CRD by itself, beside what is in its versions."""
 
 
 def stored_version(crd: Object) -> str | None:
     """Give the name of the version in which objects are stored."""
     return next((version["name"] for version in crd["spec"]["versions"] if version.get("storage")), None)
+
+
+def dropped_stored_versions(live: Object, shipped: Object) -> list[str]:
+    """Give the versions in which objects may be stored (status.storedVersions) and that the shipped CRD lacks."""
+    shipped_names = {version["name"] for version in shipped["spec"]["versions"]}
+    return [name for name in (live.get("status") or {}).get("storedVersions") or [] if name not in shipped_names]
 
 
 def merge_versions(live: Object, shipped: Object) -> list[dict[str, Any]]:
@@ -33,25 +46,40 @@ def merge_versions(live: Object, shipped: Object) -> list[dict[str, Any]]:
     shipped_versions = [dict(version) for version in shipped["spec"]["versions"]]
     names = {version["name"] for version in shipped_versions}
     dropped = [dict(version) for version in live["spec"]["versions"] if version["name"] not in names]
+    if live["spec"].get("preserveUnknownFields"):
+        # A CRD of before v1, which kept what no schema named: so must the versions that stay as they were.
+        dropped = [{**version, "schema": KEEP_ALL} for version in dropped]
     merged = shipped_versions + dropped
     for version in merged:
         version["storage"] = version["name"] == keep
     return merged
 
 
-def merge_crd(live: Object | None, shipped: Object, *, written_by: str, keep_conversion: bool) -> dict[str, Any]:
-    """Give the CRD to apply: what is shipped, merged into what lives.
+def webhooks(live: Object | None, shipped: Object) -> list[Object]:
+    """Give the conversion stanzas with a webhook that the CRD could have, the one to prefer first.
 
-    ``keep_conversion`` keeps a live conversion webhook, for one that somebody serves. Only fields that the operator
-    means to own are in it: no status, no labels or annotations of others.
+    A live one stays for as long as objects need it. A shipped one for the same service is the same webhook; it gets
+    the authority that the live one has, which is known to the cluster alone.
     """
-    spec = dict(shipped["spec"])
+    ours, theirs = _webhook(shipped), _webhook(live) if live is not None else None
+    if ours is None or theirs is None:
+        return [stanza for stanza in (theirs, ours) if stanza is not None]
+    if _target(ours) != _target(theirs):
+        return [theirs, ours]
+    client = {**theirs["webhook"]["clientConfig"], **ours["webhook"]["clientConfig"]}
+    return [{**ours, "webhook": {**ours["webhook"], "clientConfig": client}}]
+
+
+def merge_crd(live: Object | None, shipped: Object, *, written_by: str, conversion: Object) -> dict[str, Any]:
+    """Give the CRD to apply: what is shipped, merged into what lives, with that conversion stanza.
+
+    Only fields that the operator means to own are in it: no status, no labels or annotations of others.
+    """
+    spec = {**shipped["spec"], "conversion": conversion}
     if live is not None:
         spec["versions"] = merge_versions(live, shipped)
-    if live is not None and keep_conversion:
-        spec["conversion"] = live["spec"]["conversion"]
-    else:
-        spec["conversion"] = shipped["spec"].get("conversion") or {"strategy": "None"}
+    if live is not None and live["spec"].get("preserveUnknownFields"):
+        spec["preserveUnknownFields"] = False
     annotations = {
         key: value for key, value in (shipped["metadata"].get("annotations") or {}).items() if key != LAST_APPLIED
     }
@@ -68,23 +96,47 @@ def merge_crd(live: Object | None, shipped: Object, *, written_by: str, keep_con
     }
 
 
-def written_by_newer(live: Object, shipped: Object, distribution: str, version: semver.Version) -> str | None:
-    """Give the mesh version that wrote the live CRD when it is newer than ours, else None.
+def is_already(live: Object, merged: Object) -> bool:
+    """Tell whether the live spec is the merged one word for word, but for what the API server always fills in.
 
-    A live CRD that lacks a version we ship is not what the newer mesh wrote: an older bootstrap put its own back, and
-    left the mark.
+    Then an apply changes nothing. If not, only the API server can tell, by a dry run.
     """
-    if not _served(shipped) <= _served(live):
-        return None
-    mark = (live["metadata"].get("annotations") or {}).get(CRD_WRITTEN_BY, "")
-    author, _, text = mark.partition("/")
-    if author != distribution or not semver.Version.is_valid(text):
-        return None
-    return text if semver.Version.parse(text) > version else None
+    spec = {key: value for key, value in merged["spec"].items() if (key, value) != ("preserveUnknownFields", False)}
+    kind = spec["names"]["kind"]
+    filled_in = {"singular": kind.lower(), "listKind": f"{kind}List", **spec["names"]}
+    return bool({**spec, "names": filled_in} == live["spec"])
 
 
-def _served(crd: Object) -> set[str]:
-    return {version["name"] for version in crd["spec"]["versions"] if version.get("served")}
+def has_leftovers(wanted: Object, result: Object, path: tuple[str, ...] = ()) -> bool:
+    """Tell whether a spec kept fields that nobody wants any more, since they belong to another field manager.
+
+    Lists of a CRD are atomic: an apply replaces them whole, whoever owned them.
+    """
+    for key, value in result.items():
+        if (*path, key) in DEFAULTED:
+            continue
+        if key not in wanted:
+            return True
+        both = isinstance(value, Mapping) and isinstance(wanted[key], Mapping)
+        if both and has_leftovers(wanted[key], value, (*path, key)):
+            return True
+    return False
+
+
+def drops_webhook(live: Object, merged: Object) -> bool:
+    """Tell whether the live CRD converts by a webhook and the merged one does not."""
+    return _webhook(live) is not None and _webhook(merged) is None
+
+
+def _webhook(crd: Object) -> Object | None:
+    conversion: Object = crd["spec"].get("conversion") or NO_CONVERSION
+    return conversion if conversion["strategy"] == "Webhook" else None
+
+
+def _target(conversion: Object) -> tuple[Any, ...]:
+    client = conversion["webhook"]["clientConfig"]
+    service = client.get("service") or {}
+    return client.get("url"), service.get("namespace"), service.get("name")
 
 
 def immutable_findings(live: Object, shipped: Object) -> list[Finding]:
@@ -114,19 +166,6 @@ def immutable_findings(live: Object, shipped: Object) -> list[Finding]:
             "or choose a version that does not change it.",
         )
     ]
-
-
-def live_equals(live: Object, applied: Object) -> bool:
-    """Tell whether a dry run of the apply would leave the live CRD as it is."""
-    return all(
-        live.get(section) == applied.get(section) if section == "spec" else _meta(live) == _meta(applied)
-        for section in ("spec", "metadata")
-    )
-
-
-def _meta(crd: Object) -> tuple[Any, Any]:
-    metadata = crd["metadata"]
-    return metadata.get("labels") or {}, metadata.get("annotations") or {}
 
 
 def served_version(crd: Object) -> str | None:

@@ -14,6 +14,9 @@ class State(StrEnum):
     COMPLETED = "Completed"
     REFUSED = "Refused"
     RETRYING = "Retrying"
+    ROLLING_BACK = "RollingBack"
+    ROLLED_BACK = "RolledBack"
+    ROLLBACK_FAILED = "RollbackFailed"
     FAILED = "Failed"
     INVALID = "Invalid"
     DUPLICATE = "Duplicate"
@@ -38,6 +41,15 @@ TABLE: dict[State, Shown] = {
     State.COMPLETED: Shown("True", reconciling=False, stalled=False, phase=Phase.COMPLETED, reason=Reason.SUCCEEDED),
     State.REFUSED: Shown("False", reconciling=False, stalled=True, phase=Phase.REFUSED, reason=None),
     State.RETRYING: Shown("False", reconciling=True, stalled=False, phase=Phase.RETRYING, reason=Reason.RETRYING),
+    State.ROLLING_BACK: Shown(
+        "False", reconciling=True, stalled=False, phase=Phase.ROLLING_BACK, reason=Reason.ROLLING_BACK
+    ),
+    State.ROLLED_BACK: Shown(
+        "False", reconciling=False, stalled=True, phase=Phase.ROLLED_BACK, reason=Reason.ROLLED_BACK
+    ),
+    State.ROLLBACK_FAILED: Shown(
+        "False", reconciling=False, stalled=True, phase=Phase.FAILED, reason=Reason.ROLLBACK_FAILED
+    ),
     State.FAILED: Shown("False", reconciling=False, stalled=True, phase=Phase.FAILED, reason=Reason.ATTEMPTS_EXHAUSTED),
     State.INVALID: Shown("False", reconciling=False, stalled=True, phase=Phase.INVALID, reason=Reason.INVALID_SPEC),
     State.DUPLICATE: Shown("False", reconciling=False, stalled=True, phase=Phase.DUPLICATE, reason=Reason.DUPLICATE),

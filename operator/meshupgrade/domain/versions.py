@@ -42,17 +42,19 @@ def judge(current: semver.Version, target: semver.Version) -> Verdict:
     return Verdict.SUPPORTED
 
 
-def is_prerelease_risk(current: semver.Version, target: semver.Version) -> bool:
+def is_prerelease_risk(current: semver.Version | None, target: semver.Version) -> bool:
     """Tell whether the target is a pre-release that one does not come to from an earlier one of the same version."""
     if target.prerelease is None:
         return False
+    if current is None:
+        return True
     same_core = (current.major, current.minor, current.patch) == (target.major, target.minor, target.patch)
     return not (same_core and current.prerelease is not None and current.compare(target) <= 0)
 
 
-def path_findings(current: semver.Version, target: semver.Version) -> list[Finding]:
-    """Give what the policy has against the step, empty when it is supported."""
-    verdict = judge(current, target)
+def path_findings(current: semver.Version | None, target: semver.Version) -> list[Finding]:
+    """Give what the policy has against the step, empty when it is supported; None is a mesh that is not there yet."""
+    verdict = judge(current, target) if current is not None else Verdict.SUPPORTED
     if verdict is Verdict.DOWNGRADE:
         return [
             Finding(

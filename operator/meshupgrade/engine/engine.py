@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +18,7 @@ from meshupgrade.engine.status import ObjectGone, StatusWriter, read_status
 from meshupgrade.helm.storage import ReleaseStorage
 from meshupgrade.kube.client import ObjectRef
 from meshupgrade.kube.errors import KubeError, NotFound
+from meshupgrade.phases.crds import lift, lift_orphans
 from meshupgrade.phases.shape import Busy, Tools
 
 __all__ = ["Engine"]
@@ -59,6 +61,7 @@ class Engine:
     async def run(self) -> None:
         """Work until cancelled; on the way out, every run ends its Helm process."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._lift_orphans(), name="lift orphans")
             while True:
                 await self._workers.acquire()
                 try:
@@ -67,6 +70,16 @@ class Engine:
                     self._workers.release()
                     raise
                 tasks.create_task(self._work(key), name=f"mesh {key}")
+
+    async def _lift_orphans(self) -> None:
+        """Restore what an operator that died left held off, for objects that are gone by now."""
+        for failures in itertools.count(1):
+            try:
+                await lift_orphans(self._tools.kube)
+                return
+            except KubeError as error:
+                logger.warning("what may be held off could not be looked for: %s", error)
+                await asyncio.sleep(backoff(failures))
 
     async def _work(self, key: MeshKey) -> None:
         poke = self._pokes[key] = asyncio.Event()
@@ -83,6 +96,7 @@ class Engine:
             pause = self._failed(key)
             logger.exception("%s: a defect in the operator; tried again in %.0f s", key, pause)
         finally:
+            self._tools.secrets.forget(f"{key.namespace}/{key.release}")
             del self._pokes[key]
             self._queue.done(key)
             self._workers.release()
@@ -156,6 +170,7 @@ class Engine:
         revisions = await storage.revisions()
         if revisions:
             await unlock_own(storage, revisions[0], process, obj["metadata"]["uid"])
+        await lift(self._tools.kube, obj["metadata"]["uid"])
         await remove_finalizer(self._tools.kube, ObjectRef.of(obj), obj["metadata"]["uid"])
 
     async def _show_duplicate(self, obj: Mapping[str, Any], first: Mapping[str, Any]) -> None:

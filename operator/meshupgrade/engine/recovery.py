@@ -8,7 +8,7 @@ ended it, must have passed.
 
 from datetime import UTC, datetime, timedelta
 
-from meshupgrade.api.v1alpha1.names import OWNER_LABEL
+from meshupgrade.api.v1alpha1.names import OWNER_LABEL, owner_value
 from meshupgrade.api.v1alpha1.status import HelmProcess
 from meshupgrade.helm.process import GRACE, boot_id, is_running
 from meshupgrade.helm.storage import ReleaseStorage, StoredRevision
@@ -22,7 +22,7 @@ async def unlock_own(storage: ReleaseStorage, newest: StoredRevision, process: H
 
     Raises Busy while a process of ours may still work on it. One that is not ours is left alone.
     """
-    ours = newest.labels.get(OWNER_LABEL) == f"{uid}.{newest.revision}"
+    ours = newest.labels.get(OWNER_LABEL) == owner_value(uid, newest.revision)
     if not newest.status.pending or not ours or process is None or process.revision != newest.revision:
         return False
     if not is_gone(process, datetime.now(UTC)):

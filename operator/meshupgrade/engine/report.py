@@ -1,22 +1,41 @@
 """What a run tells: each step of it put into conditions, findings, attempts and history, and written at once."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from meshupgrade.api.v1alpha1.conditions import AnyReason, ConditionStatus, ConditionType, Reason
 from meshupgrade.api.v1alpha1.findings import Finding, FindingName, Severity
-from meshupgrade.api.v1alpha1.status import Attempts, HelmProcess, HistoryState, MeshUpgradeStatus, Phase
+from meshupgrade.api.v1alpha1.spec import ValuesPolicy
+from meshupgrade.api.v1alpha1.status import (
+    MAX_POINTER,
+    MAX_VALUES_SET,
+    Attempts,
+    HelmProcess,
+    HistoryAction,
+    HistoryState,
+    MeshUpgradeStatus,
+    Phase,
+    Remediation,
+    StorageMigration,
+)
+from meshupgrade.domain.merge import leaf_paths
 from meshupgrade.domain.state import State
+from meshupgrade.domain.values import to_pointer
 from meshupgrade.domain.versions import parse_version
 from meshupgrade.engine import history
 from meshupgrade.engine.status import StatusWriter, heaviest_first, now
 from meshupgrade.helm.process import Child, boot_id
+from meshupgrade.kube.events import Event, write_events
 from meshupgrade.kube.readiness import Readiness
 from meshupgrade.phases import PHASES
 from meshupgrade.phases.shape import Outcome, PhaseModule, Work
 
-__all__ = ["Report", "target_version"]
+__all__ = ["Report", "finding_events", "target_version"]
+
+TRY_AGAIN = (
+    "Change the spec, or annotate the object with a new value of meshupgrade.io/reconcile-requested-at, to try again"
+)
 
 PROGRESS_PAUSE = 2.0
 """Seconds between two writes of mere progress, unless a phase has just begun."""
@@ -33,6 +52,9 @@ class Report:
     def __init__(self, writer: StatusWriter) -> None:
         self._writer = writer
         self._phase: PhaseModule | None = None
+        self._state = State.RUNNING
+        self._healthy = False
+        self._rollback_began = now()
         self._began = 0.0
         self._told = 0.0
 
@@ -64,6 +86,7 @@ class Report:
             return True
         for phase in PHASES:
             self._writer.condition(phase.condition, "Unknown", Reason.PENDING, "not begun")
+        self._writer.drop(ConditionType.ROLLED_BACK)
         self._writer.update(phase=Phase.PENDING, findings=[], hops=[])
         self._writer.show(State.RUNNING, f"looking at what the upgrade to {target_version(work)} needs")
         if self._writer.get(ConditionType.AVAILABLE) is None:
@@ -78,6 +101,7 @@ class Report:
                 ConditionType.AVAILABLE, "False", FindingName.RELEASE_NOT_FOUND, f"there is no release {work.release}"
             )
             return
+        self._healthy = readiness.ready
         self._writer.update(helm_process=None, current_version=str(work.current_version()))
         self._writer.condition(
             ConditionType.AVAILABLE,
@@ -87,10 +111,17 @@ class Report:
         )
 
     async def planned(self, work: Work, findings: Sequence[Finding]) -> list[Finding]:
-        """Put in what was found, and give what of it refuses the upgrade, Errors before Risks."""
+        """Put in what was found, and give what of it refuses the upgrade, Errors before Risks.
+
+        What was not found before is told by events as well.
+        """
         self._writer.update(hops=list(work.hops))
-        self._writer.findings(findings)
         accepted = frozenset(work.spec.upgrade.accept_risks)
+        before = self.status.findings
+        self._writer.findings(findings)
+        new = [finding for finding in self.status.findings if finding not in before]
+        events = finding_events(new, accepted, work.tools.secrets.scrub)
+        await write_events(work.tools.kube, self._writer.ref, self._writer.uid, self._writer.generation, events)
         blocking = heaviest_first([finding for finding in findings if finding.blocks(accepted)])
         on_path = [finding for finding in blocking if finding.phase == Phase.PATH]
         later = [finding for finding in blocking if finding.phase != Phase.PATH]
@@ -102,26 +133,34 @@ class Report:
             self._writer.condition(ConditionType.PREFLIGHT_PASSED, "False", later[0].name, _told(later))
         return blocking
 
-    async def opened(self, work: Work) -> None:
-        """Write down that an upgrade begins before anything of the mesh is written."""
+    async def opened(self, work: Work, digest: str) -> None:
+        """Write down that an attempt begins before anything of the mesh is written.
+
+        What runs is recorded as verified when it is healthy and no attempt has touched it: a rollback goes there.
+        """
         target = work.need_target()
+        entries = self.status.history
         risks = [finding.name for finding in self.status.findings if finding.severity is Severity.RISK]
+        untouched = not history.half_way(entries, target_version(work), digest)
+        newest = work.revisions[0].revision if work.revisions else None
+        if untouched and self._healthy and work.live is not None and work.live.revision == newest:
+            entries = history.adopt(entries, str(work.current_version()), newest, now())
+            work.verified = newest
         self._writer.update(
             history=history.begin(
-                self.status.history,
+                entries,
                 target_version(work),
-                from_=str(work.current_version()),
+                action=HistoryAction.UPGRADE if work.live is not None else HistoryAction.INSTALL,
+                from_=str(work.current_version()) if work.live is not None else "",
                 started_time=now(),
                 chart_digest=target.chart_digest,
                 crd_digest=target.crd_digest,
+                input_digest=digest,
+                authorities=list(work.authorities),
                 accepted_risks=risks,
             )
         )
         await self._writer.write()
-
-    def reopened(self, work: Work) -> None:
-        """Take up an upgrade again that had failed after its last write, and only has to be verified."""
-        self._writer.update(history=history.reopen(self.status.history, target_version(work)))
 
     async def phase_begun(self, phase: PhaseModule, work: Work) -> None:
         """Show a phase as the one that runs."""
@@ -141,7 +180,7 @@ class Report:
 
     def verified(self, work: Work) -> None:
         """Record the revision as good: its workloads were seen ready."""
-        self._writer.update(helm_process=None)
+        self._writer.update(helm_process=None, values_set=_values_set(work))
         if self.under_way(work):
             self._writer.update(
                 history=history.change_newest(self.status.history, revision=work.revision, verified=True)
@@ -165,7 +204,7 @@ class Report:
             return
         self._told = at
         self._writer.condition(self._phase.condition, "Unknown", Reason.IN_PROGRESS, message)
-        self._writer.show(State.RUNNING, f"{self._phase.name}: {message}")
+        self._writer.show(self._state, f"{self._phase.name}: {message}")
         await self._writer.write()
 
     async def helm_started(self, revision: int, child: Child, seconds: float) -> None:
@@ -178,6 +217,11 @@ class Report:
             deadline=now() + timedelta(seconds=seconds),
         )
         self._writer.update(helm_process=process)
+        await self._writer.write()
+
+    async def migration(self, progress: StorageMigration | None) -> None:
+        """Record how far the rewriting of stored objects has come."""
+        self._writer.update(storage_migration=progress)
         await self._writer.write()
 
     async def completed(self, work: Work, *, superseded: bool) -> None:
@@ -201,22 +245,55 @@ class Report:
         self._writer.show(State.RETRYING, message)
         await self._writer.write()
 
-    async def failed(self, attempts: Attempts, reason: AnyReason, pause: float | None, budget: int) -> None:
-        """Show a failed attempt: the next one comes in ``pause`` seconds, or, with None, does not come."""
-        # The Helm process stays recorded: one that had to be killed leaves a pending release, and proves it ours.
-        self._writer.update(attempts=attempts)
-        self._phase_ended("False", reason, attempts.message)
-        if pause is None:
-            if self.status.history and self.status.history[0].state is HistoryState.PARTIAL:
-                self._close(HistoryState.FAILED)
-            text = (
-                f"{attempts.message}. Gave up after {attempts.count} attempts; change the spec, or annotate the object "
-                "with a new value of meshupgrade.io/reconcile-requested-at to try again"
-            )
-            self._writer.show(State.FAILED, text)
+    async def failed(self, attempts: Attempts, reason: AnyReason, pause: float, budget: int) -> None:
+        """Show a failed attempt: the next one comes in ``pause`` seconds."""
+        self._attempt_ended(attempts, reason)
+        tried = f"Attempt {attempts.count} of {budget} failed, the next is in {pause:.0f} s"
+        self._writer.show(State.RETRYING, f"{attempts.message}. {tried}")
+        await self._writer.write()
+
+    async def gave_up(self, attempts: Attempts, reason: AnyReason, why: str) -> None:
+        """Show that the attempts are used up, and what becomes of the release."""
+        self._attempt_ended(attempts, reason)
+        text = f"{attempts.message}. Gave up after {attempts.count} attempts. {why}"
+        if attempts.remediation is Remediation.DUE:
+            self._writer.show(State.ROLLING_BACK, text)
         else:
-            tried = f"Attempt {attempts.count} of {budget} failed, the next is in {pause:.0f} s"
-            self._writer.show(State.RETRYING, f"{attempts.message}. {tried}")
+            self._writer.show(State.FAILED, f"{text}. {TRY_AGAIN}")
+        await self._writer.write()
+
+    async def rollback_begun(self, phase: PhaseModule, work: Work) -> None:
+        """Show the rollback as what runs."""
+        self._phase, self._state, self._told = phase, State.ROLLING_BACK, 0.0
+        self._rollback_began = now()
+        self._writer.condition(phase.condition, "Unknown", Reason.IN_PROGRESS, "begun")
+        self._writer.show(State.ROLLING_BACK, f"going back to revision {work.verified}: {self._why_given_up()}")
+        await self._writer.write()
+
+    async def rolled_back(self, work: Work, outcome: Outcome) -> None:
+        """Show the release as back where it was, and seen healthy there."""
+        self._phase = None
+        self._writer.condition(ConditionType.ROLLED_BACK, "True", outcome.reason, outcome.message)
+        if self.status.attempts is not None:
+            self._writer.update(attempts=self.status.attempts.model_copy(update={"remediation": Remediation.DONE}))
+        assert work.revision is not None
+        entries = self.status.history
+        if entries and entries[0].action is not HistoryAction.ROLLBACK:
+            version = str(work.current_version())
+            entries = history.rolled_back(entries, version, work.revision, began=self._rollback_began, ended=now())
+        self._writer.update(helm_process=None, history=entries)
+        text = f"{outcome.message}. The upgrade had failed: {self._why_given_up()}. {TRY_AGAIN}"
+        self._writer.show(State.ROLLED_BACK, text)
+        await self._writer.write()
+
+    async def rollback_failed(self, reason: AnyReason, message: str) -> None:
+        """Show that the rollback failed too; there is no second one."""
+        self._phase = None
+        self._writer.condition(ConditionType.ROLLED_BACK, "False", reason, message)
+        if self.status.attempts is not None:
+            self._writer.update(attempts=self.status.attempts.model_copy(update={"remediation": Remediation.FAILED}))
+        text = f"The rollback failed: {message}. The upgrade had failed: {self._why_given_up()}. {TRY_AGAIN}"
+        self._writer.show(State.ROLLBACK_FAILED, text)
         await self._writer.write()
 
     async def invalid(self, message: str) -> None:
@@ -242,8 +319,36 @@ class Report:
         if self._phase is not None:
             self._writer.condition(self._phase.condition, status, reason, message)
 
-    def _close(self, state: HistoryState) -> None:
-        self._writer.update(history=history.change_newest(self.status.history, state=state, completion_time=now()))
+    def _attempt_ended(self, attempts: Attempts, reason: AnyReason) -> None:
+        # The Helm process stays recorded: one that had to be killed leaves a pending release, and proves it ours.
+        self._writer.update(attempts=attempts)
+        self._phase_ended("False", reason, attempts.message)
+        if self.status.history and self.status.history[0].state is HistoryState.PARTIAL:
+            self._close(HistoryState.FAILED, message=f"{reason}: {attempts.message}")
+
+    def _why_given_up(self) -> str:
+        return self.status.attempts.message if self.status.attempts is not None else ""
+
+    def _close(self, state: HistoryState, **fields: str) -> None:
+        entries = history.change_newest(self.status.history, state=state, completion_time=now(), **fields)
+        self._writer.update(history=entries)
+
+
+def finding_events(findings: Sequence[Finding], accepted: frozenset[str], scrub: Callable[[str], str]) -> list[Event]:
+    """Give the events for findings: a person has to look at all but those that only tell, and at no accepted Risk."""
+    return [
+        Event(finding.name, scrub(f"{finding.message}. {finding.remedy}".strip()), finding.name not in accepted)
+        for finding in findings
+        if finding.severity is not Severity.INFO
+    ]
+
+
+def _values_set(work: Work) -> list[str]:
+    """Give what the spec laid over the values of a release; after a Reset, all there is, is for a Reuse to take."""
+    if work.spec.values_policy is ValuesPolicy.RESET:
+        return []
+    pointers = [to_pointer(path) for path in leaf_paths(work.values)]
+    return sorted(pointer for pointer in pointers if len(pointer) <= MAX_POINTER)[:MAX_VALUES_SET]
 
 
 def _told(findings: Sequence[Finding]) -> str:

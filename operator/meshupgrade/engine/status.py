@@ -1,7 +1,7 @@
 """The one writer of status: server-side apply of the whole status at every transition, and nothing in between."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +19,9 @@ from meshupgrade.kube.errors import Conflict, NotFound
 __all__ = ["ObjectGone", "StatusWriter", "heaviest_first", "now", "read_status"]
 
 logger = logging.getLogger(__name__)
+
+MAX_FINDINGS_BYTES = 24 * 1024
+"""All findings together; the whole status is to stay below 64 KiB."""
 
 STANDARD = (ConditionType.READY, ConditionType.AVAILABLE, ConditionType.RECONCILING, ConditionType.STALLED)
 
@@ -56,9 +59,12 @@ class StatusWriter:
     An apply carries uid and resourceVersion: it never makes an object anew, nor overwrites what it has not seen.
     """
 
-    def __init__(self, kube: Kube, obj: Mapping[str, Any]) -> None:
+    def __init__(
+        self, kube: Kube, obj: Mapping[str, Any], *, scrub: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    ) -> None:
         metadata = obj["metadata"]
         self._kube = kube
+        self._scrub = scrub
         self.ref = ObjectRef(API_VERSION, KIND, metadata["name"], metadata["namespace"])
         self.uid: str = metadata["uid"]
         self.generation: int = metadata["generation"]
@@ -110,13 +116,22 @@ class StatusWriter:
         self.update(conditions=[condition for condition in self.status.conditions if condition.type not in kinds])
 
     def findings(self, findings: Sequence[Finding]) -> None:
-        """Set the findings, bounded; those that block come first, so that the bound never hides them."""
-        self.update(findings=heaviest_first(findings)[:MAX_FINDINGS])
+        """Set the findings, bounded in number and size; those that block come first, so that the bound hides others."""
+        kept: list[Finding] = []
+        room = MAX_FINDINGS_BYTES
+        for finding in heaviest_first(findings)[:MAX_FINDINGS]:
+            room -= len(finding.model_dump_json())
+            if kept and room < 0:
+                break
+            kept.append(finding)
+        self.update(findings=kept)
 
     async def write(self) -> None:
         """Write the status unless it already is what stands there. Raises ObjectGone."""
         self.update(operator_version=__version__)
         content = self.status.model_dump(mode="json", by_alias=True, exclude_none=True)
+        if self._scrub is not None:
+            content = self._scrub(content)
         if content == self._written:
             return
         while True:

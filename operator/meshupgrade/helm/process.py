@@ -54,12 +54,14 @@ async def run(
     environment: Mapping[str, str],
     deadline: float,
     recorded: Callable[[Child], Awaitable[None]] | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> Output:
     """Run a program for at most ``deadline`` seconds and give how it ended.
 
     ``recorded`` is awaited after the child exists and before it becomes the program; when it raises, the program never
-    starts. Cancelling ends the child (SIGTERM, grace, SIGKILL to its whole group) before the cancellation goes on. It
-    must run on the main thread: the parent-death signal follows the thread that starts the child.
+    starts. The child gets the descriptors in ``pass_fds`` under their own numbers. Cancelling ends the child (SIGTERM,
+    grace, SIGKILL to its whole group) before the cancellation goes on. It must run on the main thread: the parent-death
+    signal follows the thread that starts the child.
     """
     gate_read, gate_write = os.pipe()
     try:
@@ -70,6 +72,7 @@ async def run(
             stderr=asyncio.subprocess.PIPE,
             env=dict(environment),
             start_new_session=True,
+            pass_fds=pass_fds,
             preexec_fn=_die_with_parent if _LIBC else None,
             limit=MAX_OUTPUT,
         )  # fmt: skip

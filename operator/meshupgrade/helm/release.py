@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from meshupgrade.domain.kubernetes_yaml import KubernetesLoader, is_deeper_than
-from meshupgrade.domain.values import overlay
+from meshupgrade.domain.values import coalesce_values
 from meshupgrade.helm.errors import RenderError
 
 __all__ = ["Release", "ReleaseStatus", "manifest_objects"]
@@ -62,6 +62,8 @@ class Release:
 
     manifest: str = field(repr=False)
     hooks: tuple[Mapping[str, Any], ...] = field(repr=False)
+    dependencies: tuple[str, ...] = ()
+    """The subcharts that the chart names and that its values leave enabled, by alias or name."""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Release":
@@ -82,11 +84,12 @@ class Release:
             defaults=data["chart"].get("values") or {},
             manifest=data.get("manifest") or "",
             hooks=tuple(data.get("hooks") or ()),
+            dependencies=tuple(each["name"] for each in metadata.get("dependencies") or ()),
         )
 
     def values(self) -> dict[str, Any]:
         """Give the values as the templates see them: the chart's with the user's laid over."""
-        return overlay(self.defaults, self.config)
+        return coalesce_values(self.defaults, self.config)
 
     def objects(self) -> list[dict[str, Any]]:
         """Give the objects of the manifest, hooks not included."""

@@ -29,6 +29,7 @@ from meshupgrade.oci.auth import Credentials, basic
 from meshupgrade.oci.errors import ImageInvalid, ImageNotFound, OCIError, RegistryDenied, RegistryUnreachable
 from meshupgrade.oci.reference import ImageReference
 from meshupgrade.oci.registry import RegistryClient
+from meshupgrade.oci.tls import ClientTLS
 from meshupgrade.oci.transport import (
     TransportError,
     follow,
@@ -148,30 +149,39 @@ async def list_versions(
     *,
     insecure: bool = False,
     credentials: Credentials | None = None,
+    tls: ClientTLS | None = None,
     cache: IndexCache | None = None,
 ) -> ChartListing:
     """Give the versions of the first of the charts that the repository lists.
 
     What is no semantic version is left out; a leading v is accepted. ``repository`` is a URL that begins with
     http://, https:// or oci://, for the latter the folder above the charts. ``insecure`` allows plain http where the
-    URL does not say it: for oci://, and in redirects from https. Raises a RepositoryError: RepositoryUnreachable
+    URL does not say it: for oci://, and in redirects from https. Login and client certificate go to the repository's
+    host only. Raises a RepositoryError: RepositoryUnreachable
     (transient), RepositoryDenied, RepositoryInvalid, ChartNotListed.
     """
     scheme, _, _ = repository.partition("://")
     if scheme == "oci":
-        return await _list_tags(session, repository, chart_names, insecure, credentials)
+        client = RegistryClient(session, insecure=insecure, credentials=credentials, tls=tls)
+        return await _list_tags(client, repository, chart_names)
     if scheme not in ("http", "https"):
         raise RepositoryInvalid(
             f"chart repository {snippet(repository)!r} is no URL; begin it with https://, http:// or oci://"
         )
-    return await _Index(session, repository, credentials, insecure=insecure).list_versions(chart_names, cache)
+    return await _Index(session, repository, credentials, tls, insecure=insecure).list_versions(chart_names, cache)
 
 
 class _Index:
     """A repository with an index.yaml."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, repository: str, credentials: Credentials | None, *, insecure: bool
+        self,
+        session: aiohttp.ClientSession,
+        repository: str,
+        credentials: Credentials | None,
+        tls: ClientTLS | None,
+        *,
+        insecure: bool,
     ) -> None:
         try:
             url = URL(repository)
@@ -184,6 +194,7 @@ class _Index:
         if credentials is None and url.user:
             credentials = Credentials(url.user, url.password or "")
         self._authorization = basic(credentials) if credentials else None
+        self._tls = tls.towards(url) if tls else None
         self._base = url.with_user(None).with_query(None).with_fragment(None)
         self._subject = f"chart repository {self._base}"
         self._session = session
@@ -199,6 +210,7 @@ class _Index:
                 headers=_conditions(known),
                 authorization=self._authorization,
                 plain_http=self._insecure,
+                tls=self._tls,
             ) as response:
                 if known and response.status == 304:
                     return known.listing
@@ -260,15 +272,8 @@ def _conditions(known: _Validators | None) -> dict[str, str]:
     return headers
 
 
-async def _list_tags(
-    session: aiohttp.ClientSession,
-    repository: str,
-    chart_names: Sequence[str],
-    insecure: bool,
-    credentials: Credentials | None,
-) -> ChartListing:
+async def _list_tags(client: RegistryClient, repository: str, chart_names: Sequence[str]) -> ChartListing:
     folder = repository.removeprefix("oci://").strip("/")
-    client = RegistryClient(session, insecure=insecure, credentials=credentials)
     denied: OCIError | None = None
     for name in chart_names:
         try:

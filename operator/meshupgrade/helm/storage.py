@@ -71,6 +71,10 @@ class ReleaseStorage:
             },
         )
 
+    async def label(self, revision: int, name: str, value: str) -> None:
+        """Set a label of a stored revision. Raises NotFound."""
+        await self._kube.merge_patch(self._ref(revision), {"metadata": {"labels": {name: value}}})
+
     def _ref(self, revision: int) -> ObjectRef:
         return ObjectRef("v1", "Secret", f"sh.helm.release.v1.{self._name}.v{revision}", self._namespace)
 

@@ -4,9 +4,13 @@ Typed models refuse fields that they do not know, so a newer API server would br
 a full discovery costs a request per group, where only a handful of kinds is ever asked for.
 """
 
+import asyncio
+import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+import math
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode
@@ -15,9 +19,9 @@ import aiohttp
 from kubernetes.aio.client import ApiClient, Configuration
 
 from meshupgrade.api.v1alpha1.names import FIELD_MANAGER
-from meshupgrade.kube.errors import KindNotServed, KubeError, NotFound, Unreachable, from_status
+from meshupgrade.kube.errors import Gone, KindNotServed, KubeError, NotFound, Unreachable, from_status
 
-__all__ = ["Kube", "ObjectRef", "crd_ref"]
+__all__ = ["Kube", "ObjectRef", "Page", "crd_ref"]
 
 Object = dict[str, Any]
 
@@ -51,6 +55,15 @@ def crd_ref(name: str) -> ObjectRef:
 
 
 @dataclass(frozen=True)
+class Page:
+    """A part of a list."""
+
+    items: Sequence[Object]
+    token: str | None
+    """Names the next page; None after the last one."""
+
+
+@dataclass(frozen=True)
 class _Resource:
     plural: str
     namespaced: bool
@@ -59,9 +72,12 @@ class _Resource:
 class Kube:
     """A client of one cluster. Every call raises a KubeError of meshupgrade.kube.errors, and nothing else."""
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Configuration, scrub: Callable[[str], str] = str) -> None:
+        """``scrub`` is given what the API server says of an error, and the logs of Pods, before anybody else."""
         self._api = ApiClient(configuration)
+        self._scrub = scrub
         self._resources: dict[str, dict[str, _Resource]] = {}
+        self._discovering: dict[str, asyncio.Lock] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -97,7 +113,7 @@ class Kube:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unreachable(f"the API server does not answer: {error or type(error).__name__}") from error
         if not 200 <= response.status <= 299:
-            raise from_status(response.status, _status_body(data))
+            raise from_status(response.status, _status_body(self._scrub(data.decode("utf-8", "replace"))))
         return data
 
     async def json(self, method: str, path: str, **options: Any) -> Object:
@@ -144,8 +160,31 @@ class Kube:
         metadata_only: bool = False,
     ) -> AsyncIterator[Object]:
         """Yield the objects, page by page. Raises KindNotServed."""
+        pages = self.pages(api_version, kind, namespace, labels=labels, fields=fields, metadata_only=metadata_only)
+        async for page in pages:
+            for item in page.items:
+                yield item
+
+    async def pages(
+        self,
+        api_version: str,
+        kind: str,
+        namespace: str | None = None,
+        *,
+        limit: int = PAGE,
+        token: str | None = None,
+        labels: str | None = None,
+        fields: str | None = None,
+        metadata_only: bool = False,
+    ) -> AsyncIterator[Page]:
+        """Yield the objects page by page, from the beginning or from where the token of an earlier page says.
+
+        A list that takes longer than the API server remembers its state goes on with what is there now: objects that
+        came meanwhile may be missing, those that were there all the time are not. Raises KindNotServed, and Gone for
+        a token that is of no use at all.
+        """
         path = await self.path(api_version, kind, namespace)
-        query = {"limit": str(PAGE)}
+        query = {"limit": str(limit)}
         if labels:
             query["labelSelector"] = labels
         if fields:
@@ -154,13 +193,57 @@ class Kube:
         if metadata_only:
             accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
         while True:
-            page = await self.json("GET", path, query=query, accept=accept)
-            for item in page.get("items") or []:
-                yield {"apiVersion": api_version, "kind": kind, **item}
-            token = page["metadata"].get("continue")
-            if not token:
+            if token:
+                query["continue"] = token
+            try:
+                answer = await self.json("GET", path, query=query, accept=accept)
+            except Gone as error:
+                if error.continue_token is None or error.continue_token == token:
+                    raise
+                token = error.continue_token
+                continue
+            token = answer["metadata"].get("continue") or None
+            items = [{**item, "apiVersion": api_version, "kind": kind} for item in answer.get("items") or []]
+            yield Page(items, token)
+            if token is None:
                 return
-            query["continue"] = token
+
+    async def watch(
+        self,
+        api_version: str,
+        kind: str,
+        namespace: str | None = None,
+        *,
+        since: str,
+        seconds: float,
+        labels: str | None = None,
+    ) -> AsyncIterator[tuple[str, Object]]:
+        """Yield what changes after the resourceVersion ``since``, as (ADDED, MODIFIED or DELETED, object).
+
+        It ends after ``seconds`` at the latest. Raises Rejected (410) when ``since`` is too long ago.
+        """
+        query = {"watch": "true", "resourceVersion": since, "timeoutSeconds": str(max(1, math.ceil(seconds)))}
+        if labels:
+            query["labelSelector"] = labels
+        path = f"{await self.path(api_version, kind, namespace)}?{urlencode(query)}"
+        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=5)
+        serialized = await self._api.param_serialize(
+            "GET", path, header_params={"Accept": "application/json"}, auth_settings=["BearerToken"]
+        )
+        try:
+            answer = await self._api.call_api(*serialized, _request_timeout=timeout)
+            with contextlib.closing(answer.response):
+                if answer.status != HTTPStatus.OK:
+                    raise from_status(answer.status, _status_body(await answer.read()))
+                async for line in answer.response.content:
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        raise from_status(int(event["object"].get("code") or 0), event["object"])
+                    yield event["type"], event["object"]
+        except (aiohttp.ClientError, OSError) as error:
+            if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):
+                return  # its time is over; a connection that is not made in time is another error
+            raise Unreachable(f"the API server does not answer: {error or type(error).__name__}") from error
 
     async def apply(
         self,
@@ -182,25 +265,52 @@ class Kube:
             query["dryRun"] = "All"
         return await self.json("PATCH", path, query=query, body=dict(obj), content_type="application/apply-patch+yaml")
 
-    async def merge_patch(self, ref: ObjectRef, patch: Mapping[str, Any], *, dry_run: bool = False) -> Object:
+    async def create(self, obj: Mapping[str, Any], *, manager: str = FIELD_MANAGER) -> Object:
+        """Create the object, and give what it became. Raises Conflict when one of its name is there."""
+        ref = ObjectRef.of(obj)
+        path = await self.path(ref.api_version, ref.kind, ref.namespace)
+        return await self.json("POST", path, query={"fieldManager": manager}, body=dict(obj))
+
+    async def merge_patch(
+        self,
+        ref: ObjectRef,
+        patch: Mapping[str, Any],
+        *,
+        dry_run: bool = False,
+        manager: str = FIELD_MANAGER,
+        subresource: str | None = None,
+    ) -> Object:
         """Apply a JSON merge patch (RFC 7386) and give what the object became, or would become."""
-        query = {"fieldManager": FIELD_MANAGER} | ({"dryRun": "All"} if dry_run else {})
+        query = {"fieldManager": manager} | ({"dryRun": "All"} if dry_run else {})
         path = await self.path(ref.api_version, ref.kind, ref.namespace, ref.name)
+        if subresource:
+            path = f"{path}/{subresource}"
         return await self.json("PATCH", path, query=query, body=patch, content_type="application/merge-patch+json")
 
     async def json_patch(
-        self, ref: ObjectRef, operations: Sequence[Mapping[str, Any]], *, dry_run: bool = False
+        self,
+        ref: ObjectRef,
+        operations: Sequence[Mapping[str, Any]],
+        *,
+        manager: str = FIELD_MANAGER,
+        dry_run: bool = False,
     ) -> Object:
         """Apply a JSON patch (RFC 6902) and give what the object became, or would become."""
         path = await self.path(ref.api_version, ref.kind, ref.namespace, ref.name)
-        query = {"fieldManager": FIELD_MANAGER} | ({"dryRun": "All"} if dry_run else {})
+        query = {"fieldManager": manager} | ({"dryRun": "All"} if dry_run else {})
         body = [dict(operation) for operation in operations]
         return await self.json("PATCH", path, query=query, body=body, content_type="application/json-patch+json")
 
-    async def delete(self, ref: ObjectRef, *, uid: str, propagation: str = "Background") -> None:
-        """Delete exactly the object with that uid; one that is gone is no error. Raises Conflict for another."""
+    async def delete(
+        self, ref: ObjectRef, *, uid: str, resource_version: str | None = None, propagation: str = "Background"
+    ) -> None:
+        """Delete exactly the object with that uid; one that is gone is no error.
+
+        Raises Conflict for another, and for one that was changed since ``resource_version``.
+        """
         path = await self.path(ref.api_version, ref.kind, ref.namespace, ref.name)
-        body = {"preconditions": {"uid": uid}, "propagationPolicy": propagation}
+        preconditions = {"uid": uid} | ({"resourceVersion": resource_version} if resource_version else {})
+        body = {"preconditions": preconditions, "propagationPolicy": propagation}
         try:
             await self.request("DELETE", path, body=body)
         except NotFound:
@@ -216,7 +326,7 @@ class Kube:
             data = await self.request("GET", path, query=query, accept="*/*")
         except KubeError:
             return ""
-        return data.decode("utf-8", "replace")
+        return self._scrub(data.decode("utf-8", "replace"))
 
     def forget_discovery(self) -> None:
         """Forget which kinds are served; for after CRDs changed."""
@@ -225,7 +335,12 @@ class Kube:
     async def _resource(self, api_version: str, kind: str) -> _Resource:
         known = self._resources.get(api_version)
         if known is None or kind not in known:
-            known = self._resources[api_version] = await self._discover(api_version)
+            # Many ask at once after CRDs changed, and one answer is enough for them.
+            async with self._discovering.setdefault(api_version, asyncio.Lock()):
+                current = self._resources.get(api_version)
+                if current is None or current is known:
+                    current = self._resources[api_version] = await self._discover(api_version)
+                known = current
         if kind not in known:
             raise KindNotServed(api_version, kind)
         return known[kind]
@@ -246,9 +361,9 @@ def _group_path(api_version: str) -> str:
     return f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
 
 
-def _status_body(data: bytes) -> Mapping[str, Any]:
+def _status_body(data: str) -> Mapping[str, Any]:
     try:
         body = json.loads(data)
     except ValueError:
-        return {"message": data[:200].decode("utf-8", "replace")}
+        return {"message": data[:200]}
     return body if isinstance(body, Mapping) else {}

@@ -8,8 +8,10 @@
     │   ├── Conflict          409
     │   ├── Forbidden         401, 403
     │   └── Rejected          400, 405, 415, 422: the object is wrong as it is
+    │       └── Gone          410: a list cannot be gone on with where it was left
     ├── KindNotServed         the API server serves no such kind
     └── Unreachable           no answer, 429 or 5xx: worth another try
+        └── WebhookUnreachable    an admission webhook does not answer, and nothing passes without it
 """
 
 from collections.abc import Mapping
@@ -19,13 +21,19 @@ __all__ = [
     "ApiStatusError",
     "Conflict",
     "Forbidden",
+    "Gone",
     "KindNotServed",
     "KubeError",
     "NotFound",
     "Rejected",
     "Unreachable",
+    "WebhookUnreachable",
     "from_status",
 ]
+
+
+_WRONG_AS_IT_IS = ("failed to create typed patch object", "failed to convert new object")
+"""How the API server begins an answer of 500 to a server-side apply of what does not fit the schema of its kind."""
 
 
 class KubeError(Exception):
@@ -33,7 +41,7 @@ class KubeError(Exception):
 
 
 class ApiStatusError(KubeError):
-    """The API server answered with an error; ``causes`` are its details, field by field."""
+    """The API server answered with an error; ``causes`` are its details by field, ``kind`` what it speaks of."""
 
     def __init__(self, code: int, body: Mapping[str, Any]) -> None:
         self.code = code
@@ -42,6 +50,7 @@ class ApiStatusError(KubeError):
         details = body.get("details")
         causes = details.get("causes") if isinstance(details, Mapping) else None
         self.causes: list[Mapping[str, Any]] = list(causes or [])
+        self.kind = str(details.get("kind") or "") if isinstance(details, Mapping) else ""
         super().__init__(self.message)
 
 
@@ -61,6 +70,17 @@ class Rejected(ApiStatusError):
     """The API server will never take the object as it is."""
 
 
+class Gone(Rejected):
+    """A list cannot be gone on with as it was: what it was read from is no more."""
+
+    def __init__(self, code: int, body: Mapping[str, Any]) -> None:
+        super().__init__(code, body)
+        metadata = body.get("metadata")
+        token = metadata.get("continue") if isinstance(metadata, Mapping) else None
+        self.continue_token: str | None = token or None
+        """Goes on after the same object, with what is there now; None when the API server gives none."""
+
+
 class KindNotServed(KubeError):
     """The API server serves no such kind."""
 
@@ -74,9 +94,24 @@ class Unreachable(KubeError):
     """The API server did not answer, or said to come back later."""
 
 
+class WebhookUnreachable(Unreachable):
+    """An admission webhook does not answer, and the API server lets nothing pass without it."""
+
+
 def from_status(code: int, body: Mapping[str, Any]) -> KubeError:
     """Give the error for an answer of the API server."""
+    message = str(body.get("message") or "")
+    if code == 500 and message.startswith(_WRONG_AS_IT_IS):
+        return Rejected(code, body)
+    if code == 500 and "failed calling webhook" in message:
+        return WebhookUnreachable(message)
     if code == 429 or code >= 500:
         return Unreachable(str(body.get("message") or f"the API server answered with HTTP status {code}"))
-    kinds: dict[int, type[ApiStatusError]] = {401: Forbidden, 403: Forbidden, 404: NotFound, 409: Conflict}
+    kinds: dict[int, type[ApiStatusError]] = {
+        401: Forbidden,
+        403: Forbidden,
+        404: NotFound,
+        409: Conflict,
+        410: Gone,
+    }
     return kinds.get(code, Rejected)(code, body)

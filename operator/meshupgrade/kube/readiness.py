@@ -4,16 +4,25 @@ Source of the rule: kubectl rollout status (k8s.io/kubectl/pkg/polymorphichelper
 seen the newest generation, and all replicas are updated and available.
 """
 
-from collections.abc import Mapping, Sequence
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from meshupgrade.kube.client import Kube, ObjectRef
+from meshupgrade.kube.errors import Unreachable
 
-__all__ = ["Readiness", "is_ready", "observe_readiness", "workload_refs"]
+__all__ = ["Readiness", "is_ready", "observe_readiness", "watch_readiness", "workload_refs"]
 
 Object = Mapping[str, Any]
 KINDS = ("Deployment", "StatefulSet", "DaemonSet")
+
+WATCH_SECONDS = 300.0
+"""Seconds that one watch lasts at most."""
+
+WATCH_AGAIN = 1.0
+"""Seconds until a watch that has ended is taken up again."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +67,7 @@ def is_ready(workload: Object) -> bool:
 async def observe_readiness(kube: Kube, refs: Sequence[ObjectRef]) -> Readiness:
     """Look at the workloads, in one request for each kind and namespace."""
     live: dict[ObjectRef, Object] = {}
-    for api_version, kind, namespace in sorted({(ref.api_version, ref.kind, ref.namespace or "") for ref in refs}):
+    for api_version, kind, namespace in _lists(refs):
         async for workload in kube.list_objects(api_version, kind, namespace):
             live[ObjectRef.of(workload)] = workload
     found = [(ref, live.get(ref)) for ref in refs]
@@ -67,3 +76,44 @@ async def observe_readiness(kube: Kube, refs: Sequence[ObjectRef]) -> Readiness:
         unready=tuple(workload for _, workload in found if workload is not None and not is_ready(workload)),
         missing=tuple(ref.name for ref, workload in found if workload is None),
     )
+
+
+@contextlib.asynccontextmanager
+async def watch_readiness(kube: Kube, refs: Sequence[ObjectRef]) -> AsyncIterator[Callable[[float], Awaitable[bool]]]:
+    """Give what waits, for so many seconds at most, until one more of the workloads is ready, and tells whether it is.
+
+    It only says when to look again: how things are, ``observe_readiness`` tells. Where no watch is to be had, for want
+    of a right or of an answer, the seconds remain.
+    """
+    some, wanted = asyncio.Event(), frozenset(refs)
+
+    async def watch(api_version: str, kind: str, namespace: str) -> None:
+        while True:
+            with contextlib.suppress(Unreachable):
+                # From 0 on it begins with all objects as they are.
+                async for _, obj in kube.watch(api_version, kind, namespace, since="0", seconds=WATCH_SECONDS):
+                    workload = {"apiVersion": api_version, "kind": kind, **obj}
+                    if ObjectRef.of(workload) in wanted and is_ready(workload):
+                        some.set()
+            await asyncio.sleep(WATCH_AGAIN)
+
+    async def one_more(seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(some.wait(), seconds)
+        except TimeoutError:
+            return False
+        some.clear()
+        return True
+
+    tasks = [asyncio.create_task(watch(*place)) for place in _lists(refs)]
+    try:
+        yield one_more
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _lists(refs: Sequence[ObjectRef]) -> list[tuple[str, str, str]]:
+    """Give API version, kind and namespace of the lists that the workloads are in."""
+    return sorted({(ref.api_version, ref.kind, ref.namespace or "") for ref in refs})

@@ -1,7 +1,8 @@
 """How a registry is told who asks: basic, or a bearer token from the token service that the registry names.
 
 Sources: RFC 9110 section 11.6.1 (WWW-Authenticate), RFC 7617 (basic), RFC 6750 (bearer), and the distribution
-project's "Token Authentication Specification", which OCI registries share.
+project's "Token Authentication Specification", which OCI registries share, and "OAuth2 Token Authentication", for
+identity tokens.
 """
 
 import base64
@@ -14,12 +15,14 @@ import aiohttp
 from yarl import URL
 
 from meshupgrade.oci.errors import RegistryDenied, RegistryUnreachable
-from meshupgrade.oci.transport import follow, is_transient_status, read_bounded
+from meshupgrade.oci.transport import TLSChoice, follow, is_transient_status, post_form, read_bounded
 
 __all__ = ["Challenge", "Credentials", "basic", "fetch_token", "parse_challenges"]
 
 #: A token is a few KiB, and so is all that may come with it.
 MAX_TOKEN_ANSWER = 256 * 1024
+
+CLIENT_ID = "meshupgrade"
 
 TOKEN_TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=10)
 
@@ -36,6 +39,8 @@ class Credentials:
 
     username: str
     password: str = field(repr=False)
+    identity_token: str = field(default="", repr=False)
+    """What a token service gave for the password at a login (docker's ``identitytoken``); goes before it there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,21 +88,35 @@ async def fetch_token(
     scope: str,
     credentials: Credentials | None,
     insecure: bool,
+    tls: TLSChoice | None = None,
 ) -> str:
     """Give the value of the Authorization header that answers a bearer challenge.
 
-    The credentials go to the token service as basic authentication, and only over https unless ``insecure``.
-    ``subject`` begins the messages of what is raised: RegistryDenied, RegistryUnreachable, and what ``follow`` raises.
+    The credentials go to the token service, as basic authentication or as an identity token, and only over https
+    unless ``insecure``. ``subject`` begins the messages of what is raised: RegistryDenied, RegistryUnreachable, and
+    what ``follow`` raises.
     """
-    url = _token_url(challenge, subject=subject, scope=scope, insecure=insecure)
-    async with follow(
-        session,
-        url,
-        timeout=TOKEN_TIMEOUT,
-        headers={"Accept": "application/json"},
-        authorization=basic(credentials) if credentials else None,
-        plain_http=insecure,
-    ) as response:
+    url = _token_url(challenge, subject=subject, insecure=insecure)
+    query = {"scope": challenge.parameters.get("scope") or scope}
+    if service := challenge.parameters.get("service"):
+        query["service"] = service
+    headers = {"Accept": "application/json"}
+    if credentials and credentials.identity_token:
+        form = {"grant_type": "refresh_token", "client_id": CLIENT_ID, **query}
+        form["refresh_token"] = credentials.identity_token
+        asked = post_form(session, url, form, timeout=TOKEN_TIMEOUT, headers=headers, tls=tls)
+    else:
+        authorization = basic(credentials) if credentials else None
+        asked = follow(
+            session,
+            url.update_query(query),
+            timeout=TOKEN_TIMEOUT,
+            headers=headers,
+            authorization=authorization,
+            plain_http=insecure,
+            tls=tls,
+        )
+    async with asked as response:
         if is_transient_status(response.status):
             raise RegistryUnreachable(f"{subject}: token service {url.host} answers {response.status}; try again later")
         if response.status != 200:
@@ -106,7 +125,7 @@ async def fetch_token(
     return f"Bearer {_token_in(body, subject=subject, host=url.host)}"
 
 
-def _token_url(challenge: Challenge, *, subject: str, scope: str, insecure: bool) -> URL:
+def _token_url(challenge: Challenge, *, subject: str, insecure: bool) -> URL:
     realm = challenge.parameters.get("realm", "")
     try:
         url = URL(realm)
@@ -119,10 +138,7 @@ def _token_url(challenge: Challenge, *, subject: str, scope: str, insecure: bool
             f"{subject}: the registry's token service on {url.host} speaks plain http, which is no way to log in; set "
             "it up with https, or allow insecure access"
         )
-    query = {"scope": challenge.parameters.get("scope") or scope}
-    if service := challenge.parameters.get("service"):
-        query["service"] = service
-    return url.update_query(query)
+    return url
 
 
 def _refusal(subject: str, url: URL, status: int, credentials: Credentials | None) -> str:

@@ -14,11 +14,21 @@ import aiohttp
 from meshupgrade.oci.auth import Credentials
 from meshupgrade.oci.cache import CRDCache
 from meshupgrade.oci.documents import CRD, crds_in_files
-from meshupgrade.oci.errors import ImageInvalid, ScratchUnavailable, naming
+from meshupgrade.oci.errors import (
+    ImageInvalid,
+    ImageNotFound,
+    NoCRDs,
+    OCIError,
+    RegistryDenied,
+    RegistryUntrusted,
+    ScratchUnavailable,
+    naming,
+)
 from meshupgrade.oci.layers import extract_folder
 from meshupgrade.oci.manifests import Descriptor, Document, layers_of
 from meshupgrade.oci.reference import ImageReference, parse_reference
 from meshupgrade.oci.registry import RegistryClient
+from meshupgrade.oci.tls import ClientTLS
 from meshupgrade.oci.transport import snippet
 
 __all__ = ["ImageCRDs", "read_crds"]
@@ -43,13 +53,15 @@ async def read_crds(
     *,
     session: aiohttp.ClientSession,
     insecure: bool,
-    credentials: Credentials | None = None,
+    logins: Sequence[Credentials | None] = (None,),
+    tls: ClientTLS | None = None,
     cache_dir: Path | None,
 ) -> ImageCRDs:
     """Give the CustomResourceDefinitions in the YAML files under a folder of the image, sorted by name.
 
-    ``insecure`` means plain http. With ``cache_dir``, what was read before under the same digest is taken from there,
-    for a pinned reference without asking the registry; the layers pass through it too, as files without a name.
+    ``insecure`` means plain http. The ``logins`` are tried in their order until the registry gives the image; None
+    asks without one. With ``cache_dir``, what was read before under the same digest is taken from there, for a pinned
+    reference without asking the registry; the layers pass through it too, as files without a name.
     Raises an OCIError: ImageNotFound, RegistryUnreachable (transient), RegistryDenied, ImageInvalid (no such folder,
     no CRD, YAML that cannot be read, two CRDs of one name, bounds), ScratchUnavailable.
     """
@@ -57,8 +69,8 @@ async def read_crds(
     cache = CRDCache(cache_dir) if cache_dir else None
     if reference.digest and (known := await _load(cache, reference.digest, folder)):
         return known
-    client = RegistryClient(session, insecure=insecure, credentials=credentials)
-    digest, document = await client.document(reference)
+    clients = [RegistryClient(session, insecure=insecure, credentials=login, tls=tls) for login in logins or (None,)]
+    client, digest, document = await _admitted(clients, reference)
     if known := await _load(cache, digest, folder):
         return known
     manifest = await client.resolve(reference, document)
@@ -70,6 +82,22 @@ async def read_crds(
             crds = await asyncio.to_thread(_crds_in_layers, files, folder)
     await _store(cache, digest, folder, crds)
     return ImageCRDs(digest, crds)
+
+
+async def _admitted(
+    clients: Sequence[RegistryClient], reference: ImageReference
+) -> tuple[RegistryClient, str, Document]:
+    """Give the first client that the registry gives the image to, and what it gave; raises what the first one met."""
+    refusals: list[OCIError] = []
+    for client in clients:
+        try:
+            return client, *await client.document(reference)
+        except RegistryUntrusted:
+            raise
+        except (RegistryDenied, ImageNotFound) as error:
+            # Registries hide what somebody may not read behind either.
+            refusals.append(error)
+    raise refusals[0]
 
 
 def _checked_layers(manifest: Document) -> tuple[Descriptor, ...]:
@@ -118,11 +146,11 @@ async def _fetch(
 def _crds_in_layers(files: Sequence[BinaryIO], folder: str) -> list[CRD]:
     found = extract_folder(files, folder)
     if not found:
-        raise ImageInvalid(f"it has no files in the folder {folder}; is it the image of the mesh's bootstrap?")
+        raise NoCRDs(f"it has no files in the folder {folder}; is it the image of the mesh's bootstrap?")
     crds = crds_in_files(found)
     if not crds:
         names = ", ".join(list(found)[:5])
-        raise ImageInvalid(f"no file in its folder {folder} holds a CustomResourceDefinition ({snippet(names, 200)})")
+        raise NoCRDs(f"no file in its folder {folder} holds a CustomResourceDefinition ({snippet(names, 200)})")
     return crds
 
 

@@ -14,7 +14,7 @@ import yaml
 from meshupgrade.domain.kubernetes_yaml import KubernetesLoader
 from meshupgrade.oci.errors import ImageInvalid
 
-__all__ = ["CRD", "crds_in_files"]
+__all__ = ["CRD", "crds_in_files", "crds_in_texts"]
 
 CRD = dict[str, Any]
 
@@ -30,16 +30,22 @@ _MERGE_TAG = "tag:yaml.org,2002:merge"
 
 
 def crds_in_files(files: Mapping[str, bytes]) -> list[CRD]:
-    """Give the CustomResourceDefinitions in the YAML and JSON files, sorted by name; other documents are left out.
+    """Give the CustomResourceDefinitions in those of the files that are YAML or JSON by their names.
+
+    See crds_in_texts, which raises ImageInvalid.
+    """
+    return crds_in_texts({file: content for file, content in files.items() if file.lower().endswith(_SUFFIXES)})
+
+
+def crds_in_texts(texts: Mapping[str, bytes]) -> list[CRD]:
+    """Give the CustomResourceDefinitions in texts in YAML, sorted by name; other documents are left out.
 
     A CRD that is there twice, with the same content, is given once. Nothing in what is given is shared. Raises
-    ImageInvalid, naming the file, for what cannot be read or is no complete CRD, and for two CRDs of one name.
+    ImageInvalid, naming the text, for what cannot be read or is no complete CRD, and for two CRDs of one name.
     """
     copier = _Copier()
     found: dict[str, tuple[str, CRD]] = {}
-    for file, content in sorted(files.items()):
-        if not file.lower().endswith(_SUFFIXES):
-            continue
+    for file, content in sorted(texts.items()):
         for document in _documents(file, content):
             if not isinstance(document, dict) or not _is_crd(document):
                 continue

@@ -5,9 +5,11 @@
     ├── RegistryUnreachable
     ├── RegistryDenied
     │   └── RegistryUntrusted
+    │       └── RegistryPlain
     ├── ScratchUnavailable
     └── ImageInvalid
         ├── ReferenceInvalid
+        ├── NoCRDs
         ├── DigestMismatch
         ├── LayerRefused
         └── UnsupportedLayer
@@ -25,9 +27,11 @@ __all__ = [
     "ImageInvalid",
     "ImageNotFound",
     "LayerRefused",
+    "NoCRDs",
     "OCIError",
     "ReferenceInvalid",
     "RegistryDenied",
+    "RegistryPlain",
     "RegistryUnreachable",
     "RegistryUntrusted",
     "ScratchUnavailable",
@@ -61,6 +65,10 @@ class RegistryUntrusted(RegistryDenied):
     """TLS does not get through: an unknown CA, a name that does not fit, or a server without TLS."""
 
 
+class RegistryPlain(RegistryUntrusted):
+    """A server that answers in plain http where https was spoken."""
+
+
 class ScratchUnavailable(OCIError):
     """There is no room here for the layers while they are read."""
 
@@ -73,6 +81,10 @@ class ImageInvalid(OCIError):
 
 class ReferenceInvalid(ImageInvalid):
     """The text is not an image reference."""
+
+
+class NoCRDs(ImageInvalid):
+    """It can be read to the end, and has no CRD in it."""
 
 
 class DigestMismatch(ImageInvalid):

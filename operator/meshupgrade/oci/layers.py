@@ -7,11 +7,11 @@ images have elsewhere (absolute links, devices) do no harm to somebody who unpac
 
 import tarfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from meshupgrade.oci.errors import LayerRefused
+from meshupgrade.oci.tars import content_of, damage_refused, entries_of, parts_of
 from meshupgrade.oci.unpack import Budget, Unpacked
 
 __all__ = ["DEFAULT_LIMITS", "Limits", "extract_folder"]
@@ -21,10 +21,6 @@ _OPAQUE = ".wh..wh..opq"
 #: Names that aufs keeps for itself, and that some builders leave in layers; they hide nothing.
 _AUFS = ".wh..wh."
 
-#: What one header with its extensions (long names, extended attributes) may take, in bytes.
-_HEADER = 1024 * 1024
-#: Global pax headers stay in memory up to the end of the layer, and real layers have a handful.
-_GLOBAL_HEADERS = 100
 _LINK_HOPS = 8
 
 #: A path in the image: its parts from the root.
@@ -88,14 +84,16 @@ def extract_folder(layers: Sequence[BinaryIO], folder: str, *, limits: Limits = 
     it give that file. Raises UnsupportedLayer; and LayerRefused for damage, for anything beyond
     the limits, and for what leads out of the image or out of the folder.
     """
-    wanted = _path(folder)
+    wanted = parts_of(folder)
     if not wanted:
         raise LayerRefused(f"{folder!r} names no folder; give one such as /crds")
     budget, reader = Budget(limits.unpacked), _Reader(wanted, limits)
     tree: _Tree = {}
     for layer in layers:
-        with _damage_refused():
-            _apply(reader.changes(Unpacked(layer, budget)), tree)
+        stream = Unpacked(layer, budget)
+        with damage_refused(stream.name):
+            changes = reader.changes(stream)
+        _apply(changes, tree)
     return dict(sorted(_files(tree, wanted)))
 
 
@@ -112,29 +110,15 @@ class _Reader:
     def changes(self, stream: Unpacked) -> _Changes:
         """Give what the layer does to the folder."""
         changes = _Changes()
-        stream.allow(_HEADER)
-        archive = tarfile.TarFile(fileobj=stream)
-        while member := archive.next():
-            self._count_entry(archive)
-            stream.allow(self._limits.file)
+        for archive, member in entries_of(stream, largest=self._limits.file):
+            self._entries += 1
+            if self._entries > self._limits.entries:
+                raise LayerRefused(f"its layers have more than {self._limits.entries} entries; give one of CRDs only")
             self._note(changes, archive, member)
-            # Or it would hold on to every entry of the layer.
-            archive.members.clear()  # type: ignore[attr-defined]
-            stream.allow(_HEADER)
-        if stream.last.strip(b"\0"):
-            # tarfile takes a header that it cannot read for the end, and would leave out what follows.
-            raise LayerRefused("one of its layers has a damaged tar header; build the image again")
         return changes
 
-    def _count_entry(self, archive: tarfile.TarFile) -> None:
-        self._entries += 1
-        if self._entries > self._limits.entries:
-            raise LayerRefused(f"its layers have more than {self._limits.entries} entries; give an image of CRDs only")
-        if len(archive.pax_headers) > _GLOBAL_HEADERS:
-            raise LayerRefused("one of its layers has too many global tar headers; build the image again")
-
     def _note(self, changes: _Changes, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
-        path = _path(member.name)
+        path = parts_of(member.name)
         name = path[-1] if path else ""
         if name == _OPAQUE:
             if self._concerns(path[:-1]):
@@ -142,7 +126,7 @@ class _Reader:
         elif name.startswith(_AUFS):
             return
         elif name.startswith(_WHITEOUT):
-            hidden = _path(name.removeprefix(_WHITEOUT))
+            hidden = parts_of(name.removeprefix(_WHITEOUT))
             if not hidden:
                 raise LayerRefused(f"{_shown(path)} in it is a whiteout of nothing; build the image again")
             if self._concerns(path[:-1] + hidden):
@@ -163,7 +147,7 @@ class _Reader:
             return _Link(member.linkname)
         inside = len(path) > len(self._wanted)
         if member.islnk() and inside:
-            return _HardLink(_path(member.linkname))
+            return _HardLink(parts_of(member.linkname))
         if member.isreg() and inside:
             return self._content(path, archive, member)
         if inside:
@@ -181,8 +165,7 @@ class _Reader:
             raise LayerRefused(f"{_shown(self._wanted)} in it has more than {self._limits.files} files")
         if self._bytes > self._limits.folder:
             raise LayerRefused(f"{_shown(self._wanted)} in it is larger than {self._limits.folder} bytes")
-        content = archive.extractfile(member)
-        return content.read() if content else b""
+        return content_of(archive, member)
 
 
 def _apply(changes: _Changes, tree: _Tree) -> None:
@@ -254,21 +237,5 @@ def _target(path: Path, link: _Link) -> Path:
     return tuple(parts)
 
 
-def _path(name: str) -> Path:
-    """Give the parts of a name in a layer, from the root of the image, which is where a leading slash starts too."""
-    parts = tuple(part for part in name.split("/") if part not in ("", "."))
-    if ".." in parts:
-        raise LayerRefused(f"{name[:100]!r} in it leads out of where it is; such an image is not read")
-    return parts
-
-
 def _shown(path: Path) -> str:
     return ascii("/" + "/".join(path))[1:-1][:200]
-
-
-@contextmanager
-def _damage_refused() -> Iterator[None]:
-    try:
-        yield
-    except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
-        raise LayerRefused("one of its layers is no tar archive that can be read; is it an image?") from error

@@ -20,20 +20,25 @@ from meshupgrade.oci.errors import (
     OCIError,
     ReferenceInvalid,
     RegistryDenied,
+    RegistryPlain,
     RegistryUnreachable,
     RegistryUntrusted,
     naming,
 )
 from meshupgrade.oci.manifests import ACCEPT, Document, choose_manifest, is_index, parse_document
 from meshupgrade.oci.reference import ImageReference, is_digest
+from meshupgrade.oci.tls import ClientTLS
 from meshupgrade.oci.transport import (
+    TLSChoice,
     TransportError,
     follow,
     is_tls_failure,
     is_transient_status,
     read_bounded,
     reason,
+    same_origin,
     snippet,
+    speaks_plain_http,
 )
 
 __all__ = ["RegistryClient"]
@@ -65,8 +70,9 @@ _RAW = {"Accept-Encoding": "identity"}
 class RegistryClient:
     """Reads from registries through a session that the caller owns: its proxy, its CA, its checks of hosts.
 
-    ``insecure`` means plain http, for the registry and for its token service. The credentials are used for every
-    registry that is asked, so one client serves one. What it raises is an OCIError; see there.
+    ``insecure`` means plain http, for the registry and for its token service. The credentials, and the client
+    certificate of ``tls``, are used for every registry that is asked, so one client serves one. What it raises is an
+    OCIError; see there.
     """
 
     def __init__(
@@ -75,10 +81,12 @@ class RegistryClient:
         *,
         insecure: bool = False,
         credentials: Credentials | None = None,
+        tls: ClientTLS | None = None,
     ) -> None:
         self._session = session
         self._insecure = insecure
         self._credentials = credentials
+        self._tls = tls
         self._authorizations: dict[tuple[str, str], str] = {}
 
     async def manifest(self, ref: ImageReference) -> tuple[str, Document]:
@@ -156,7 +164,7 @@ class RegistryClient:
             if following is None:
                 return tuple(found)
             # Or the login would go there: what a page links to is no redirect.
-            if following.origin() != self._url(repository, "").origin():
+            if not same_origin(following, self._url(repository, "")):
                 raise ImageInvalid(f"{subject}: its list of tags goes on on another host, which is not asked")
             path = str(following)
         raise ImageInvalid(f"{subject}: more than {MAX_TAG_PAGES} pages of tags; remove old ones")
@@ -172,6 +180,7 @@ class RegistryClient:
     ) -> AsyncGenerator[aiohttp.ClientResponse]:
         """GET and give an answer with status 200; a challenge of the registry itself is answered once."""
         url, key = self._url(ref, path), (ref.registry, ref.repository)
+        tls = self._tls.towards(url) if self._tls else None
         with _translated(subject, ref.registry):
             for challenges_allowed in (True, False):
                 async with follow(
@@ -181,18 +190,21 @@ class RegistryClient:
                     headers=headers,
                     authorization=self._authorizations.get(key),
                     plain_http=self._insecure,
+                    tls=tls,
                 ) as response:
                     if response.status == 200:
                         yield response
                         return
                     # A challenge of a host that was redirected to is not answered: the credentials are not for it.
-                    answerable = response.status == 401 and response.url.origin() == url.origin()
+                    answerable = response.status == 401 and same_origin(response.url, url)
                     if not (challenges_allowed and answerable):
                         raise await self._refusal(subject, response)
                     challenges = parse_challenges(response.headers.getall("WWW-Authenticate", []))
-                self._authorizations[key] = await self._authorize(ref, subject, challenges)
+                self._authorizations[key] = await self._authorize(ref, subject, challenges, tls)
 
-    async def _authorize(self, ref: ImageReference, subject: str, challenges: Sequence[Challenge]) -> str:
+    async def _authorize(
+        self, ref: ImageReference, subject: str, challenges: Sequence[Challenge], tls: TLSChoice | None
+    ) -> str:
         offered = {challenge.scheme: challenge for challenge in reversed(challenges)}
         if "bearer" in offered:
             return await fetch_token(
@@ -202,6 +214,7 @@ class RegistryClient:
                 scope=f"repository:{ref.repository}:pull",
                 credentials=self._credentials,
                 insecure=self._insecure,
+                tls=tls,
             )
         if "basic" not in offered:
             raise RegistryDenied(
@@ -234,9 +247,11 @@ def _translated(subject: str, registry: str) -> Iterator[None]:
         yield
     except (aiohttp.ClientError, TimeoutError) as error:
         cause = f"{subject}: registry {registry} cannot be read: {reason(error)}"
+        if speaks_plain_http(error):
+            raise RegistryPlain(f"{cause}; allow insecure access, or give a registry with TLS") from error
         if is_tls_failure(error):
             raise RegistryUntrusted(
-                f"{cause}; give the CA that signed it, or allow insecure access if it speaks plain http only"
+                f"{cause}; give the CA that signed it, and a client certificate if it wants one"
             ) from error
         raise RegistryUnreachable(f"{cause}; check the name, and that it can be reached from here") from error
     except TransportError as error:

@@ -1,4 +1,4 @@
-"""GET over HTTP as registries and chart repositories need it: redirects by hand, bodies with an end.
+"""HTTP as registries and chart repositories need it: redirects by hand, bodies with an end.
 
 Redirects are followed here and not by the client, for two rules: a credential never goes to another host than the one
 it is for (RFC 9110 section 15.4 leaves that to the client), and https never becomes plain http unnoticed. Each hop is
@@ -11,7 +11,8 @@ a request of its own to the session, so whatever the session checks, it checks f
 """
 
 import os
-from collections.abc import AsyncIterator, Mapping
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import aiohttp
@@ -21,13 +22,17 @@ __all__ = [
     "BodyTooLarge",
     "HostInvalid",
     "RedirectRefused",
+    "TLSChoice",
     "TransportError",
     "follow",
     "is_tls_failure",
     "is_transient_status",
+    "post_form",
     "read_bounded",
     "reason",
+    "same_origin",
     "snippet",
+    "speaks_plain_http",
 ]
 
 MAX_REDIRECTS = 5
@@ -36,6 +41,9 @@ MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 _CHUNK = 64 * 1024
+
+TLSChoice = Callable[[URL], ssl.SSLContext]
+"""Gives the TLS context for a URL; without one the session's own is used."""
 
 
 class TransportError(Exception):
@@ -63,27 +71,63 @@ async def follow(
     headers: Mapping[str, str],
     authorization: str | None = None,
     plain_http: bool = False,
+    tls: TLSChoice | None = None,
+    raw: bool = False,
 ) -> AsyncIterator[aiohttp.ClientResponse]:
     """GET the URL and give the first answer that is not a redirect, whatever its status.
 
     ``authorization`` is the value of that header; it is dropped for good at the first redirect to another scheme,
     host or port. User information in a URL is never sent. ``plain_http`` allows a redirect from https to http.
-    ``timeout`` is per hop. Raises HostInvalid, RedirectRefused, and what aiohttp raises.
+    ``raw`` leaves a body packed that the server says it packed: some say so of every .tgz. ``timeout`` is per hop.
+    Raises HostInvalid, RedirectRefused, and what aiohttp raises.
     """
     for _ in range(MAX_REDIRECTS + 1):
         _check_host(url)
         sent = {**headers, "Authorization": authorization} if authorization else headers
         async with session.get(
-            url.with_user(None), headers=sent, timeout=timeout, allow_redirects=False, raise_for_status=False
+            url.with_user(None),
+            headers=sent,
+            timeout=timeout,
+            allow_redirects=False,
+            raise_for_status=False,
+            ssl=tls(url) if tls else True,
+            auto_decompress=not raw,
         ) as response:
             if response.status not in _REDIRECTS:
                 yield response
                 return
             target = _target(url, response.headers.get("Location"), plain_http=plain_http)
-        if target.origin() != url.origin():
+        if not same_origin(target, url):
             authorization = None
         url = target
     raise RedirectRefused(f"more than {MAX_REDIRECTS} redirects, the last one to {url.host}")
+
+
+@asynccontextmanager
+async def post_form(
+    session: aiohttp.ClientSession,
+    url: URL,
+    form: Mapping[str, str],
+    *,
+    timeout: aiohttp.ClientTimeout,
+    headers: Mapping[str, str],
+    tls: TLSChoice | None = None,
+) -> AsyncIterator[aiohttp.ClientResponse]:
+    """POST a form and give the answer; a redirect is not followed, since the form would go along.
+
+    Raises HostInvalid, and what aiohttp raises.
+    """
+    _check_host(url)
+    async with session.post(
+        url.with_user(None),
+        data=form,
+        headers=headers,
+        timeout=timeout,
+        allow_redirects=False,
+        raise_for_status=False,
+        ssl=tls(url) if tls else True,
+    ) as response:
+        yield response
 
 
 def _check_host(url: URL) -> None:
@@ -117,6 +161,11 @@ async def read_bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
     return bytes(body)
 
 
+def same_origin(one: URL, other: URL) -> bool:
+    """Tell whether two URLs are of one server: scheme, host and port, whether the port is said or not."""
+    return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
+
+
 def is_transient_status(status: int) -> bool:
     """Tell whether a status says that the same request may succeed later: too many requests, or a server's fault."""
     return status in (408, 425, 429) or status >= 500
@@ -124,11 +173,22 @@ def is_transient_status(status: int) -> bool:
 
 def is_tls_failure(error: BaseException) -> bool:
     """Tell whether TLS did not get through, which no waiting helps."""
-    return isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError)
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
+        return True
+    # With TLS 1.3 the other side judges a client certificate only when the handshake is over. An end without a word is
+    # an SSLError too, and may be a passing one.
+    return isinstance(error.__cause__, ssl.SSLError) and not isinstance(error.__cause__, ssl.SSLEOFError)
+
+
+def speaks_plain_http(error: BaseException) -> bool:
+    """Tell whether TLS did not get through since the other side does not speak it."""
+    return isinstance(error.__cause__, ssl.SSLError) and error.__cause__.reason == "WRONG_VERSION_NUMBER"
 
 
 def reason(error: aiohttp.ClientError | TimeoutError) -> str:
     """Say in a few words why there was no answer, without the URL, whose query may carry a signature."""
+    if speaks_plain_http(error):
+        return "it speaks plain http"
     match error:
         case TimeoutError():
             return "no answer in time"
@@ -136,11 +196,11 @@ def reason(error: aiohttp.ClientError | TimeoutError) -> str:
             return _certificate_reason(error.certificate_error)
         case aiohttp.ClientConnectorDNSError():
             return "its name does not resolve"
-        case aiohttp.ClientConnectorSSLError():
-            return f"TLS fails ({getattr(error.os_error, 'reason', None) or 'no detail'})"
+        case _ if is_tls_failure(error):
+            return f"TLS fails ({getattr(error.__cause__, 'reason', None) or 'no detail'})"
         case aiohttp.ClientHttpProxyError():
             return f"the proxy answers {error.status}"
-        case aiohttp.ClientConnectorError():
+        case aiohttp.ClientConnectorError() if error.os_error.errno or str(error.os_error):
             return os.strerror(error.os_error.errno) if error.os_error.errno else str(error.os_error)
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError() | aiohttp.ClientOSError():
             return "the connection broke off"

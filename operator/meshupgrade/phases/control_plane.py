@@ -1,29 +1,25 @@
 """Phase 4, ControlPlane: the Helm upgrade, and the watch over its workloads until they are ready."""
 
-import asyncio
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 from meshupgrade.api.v1alpha1.conditions import ConditionType, Reason
 from meshupgrade.api.v1alpha1.findings import FindingName
 from meshupgrade.api.v1alpha1.status import Phase
-from meshupgrade.helm.errors import HelmError, HelmTimedOut, HelmUnreachable, ReleaseLocked, WebhookUnreachable
+from meshupgrade.helm.errors import HelmError
 from meshupgrade.helm.process import Child
 from meshupgrade.kube.client import ObjectRef
-from meshupgrade.kube.diagnosis import Cause, diagnose
-from meshupgrade.kube.readiness import Readiness, observe_readiness, workload_refs
+from meshupgrade.kube.readiness import workload_refs
+from meshupgrade.phases.adoption import adopt
+from meshupgrade.phases.crds import lift_bootstrap
 from meshupgrade.phases.fit import release_fits
+from meshupgrade.phases.healthy import helm_failure, wait_healthy
+from meshupgrade.phases.immutable import delete_for_replacement, remove_orphans
 from meshupgrade.phases.preflight.objects import immutable_objects
-from meshupgrade.phases.shape import Busy, Outcome, PhaseFailed, PhasePlan, Superseded, Work
+from meshupgrade.phases.replicas import put_back, remember
+from meshupgrade.phases.shape import Outcome, PhasePlan, Work
+from meshupgrade.phases.storage import free_dropped_versions
 
 __all__ = ["ControlPlane"]
-
-FIRST_LOOK, LAST_LOOK = 0.2, 2.0
-"""Seconds between two looks at the workloads, growing."""
-
-DIAGNOSE_EVERY = 5.0
-"""Seconds between two diagnoses, which read Pods and logs."""
 
 
 class ControlPlane:
@@ -41,88 +37,47 @@ class ControlPlane:
 
     async def apply(self, work: Work) -> Outcome:
         """Upgrade the release unless it already is what the spec asks for, then wait for its workloads."""
+        # A new bootstrap that replaces CRDs would be refused while objects may be stored in what it drops.
+        await free_dropped_versions(work)
         upgraded = not release_fits(work)
-        if upgraded:
-            await self._upgrade(work)
+        replaced = await self._upgrade(work) if upgraded else []
+        await lift_bootstrap(work)
         assert work.live is not None
-        readiness = await self._wait(work, workload_refs(work.live.objects(), work.namespace))
+        refs = workload_refs(work.live.objects(), work.namespace)
+        readiness = await wait_healthy(work, refs, what="the control plane")
+        if work.accepts(FindingName.IMMUTABLE_FIELD_CHANGED):
+            await remove_orphans(work)
         work.revision = work.live.revision
+        again = f"; deleted and created again: {', '.join(map(str, replaced))}" if replaced else ""
         return Outcome(
             Reason.DONE if upgraded else Reason.NOTHING_TO_DO,
             f"release {work.release} is at revision {work.live.revision}, chart {work.live.chart_version}; "
-            f"{readiness.summary()}",
+            f"{readiness.summary()}{again}",
         )
 
-    async def _upgrade(self, work: Work) -> None:
+    async def _upgrade(self, work: Work) -> list[ObjectRef]:
+        """Run Helm, and give the objects that were deleted for it since they cannot be changed in place."""
         target = work.need_target()
+        replaced: list[ObjectRef] = []
         if work.accepts(FindingName.IMMUTABLE_FIELD_CHANGED):
-            await self._delete_immutable(work)
+            replaced = await immutable_objects(work, target.rendered)
+            await delete_for_replacement(work, target.rendered, replaced)
         await work.report(f"helm upgrade of {work.release} to {target.rendered.chart_version}")
-        request = dataclasses.replace(target.request, wait=target.rendered.has_post_upgrade_hook())
+        request = dataclasses.replace(
+            target.request, wait=target.rendered.has_post_upgrade_hook(), history_max=work.history_max()
+        )
 
         async def started(child: Child, seconds: float) -> None:
-            await work.helm_started(work.revisions[0].revision + 1, child, seconds)
+            await work.helm_started(work.next_revision(), child, seconds)
 
+        await adopt(work)
+        scaled = await remember(work, target.rendered)
         try:
             work.live = await work.tools.helm.upgrade(request, started)
-        except HelmUnreachable:
-            raise
-        except ReleaseLocked as error:
-            raise Busy(f"another Helm operation works on release {work.release}; it is waited for") from error
-        except HelmTimedOut as error:
-            cause = await _cause(work, await observe_readiness(work.tools.kube, _targets(work)))
-            text = f"{error}. {cause}" if cause else str(error)
-            raise PhaseFailed(cause.reason if cause else Reason.TIMED_OUT, text) from error
-        except WebhookUnreachable as error:
-            raise PhaseFailed(Reason.WEBHOOK_UNREACHABLE, f"helm upgrade failed: {error}") from error
         except HelmError as error:
-            raise PhaseFailed(Reason.HELM_FAILED, f"helm upgrade failed: {error}") from error
+            refs = workload_refs(target.rendered.objects(), work.namespace)
+            raise await helm_failure(work, "helm upgrade", error, refs) from error
+        finally:
+            await put_back(work, scaled)
         work.revisions = await work.storage.revisions()
-
-    async def _delete_immutable(self, work: Work) -> None:
-        """Delete what can only be changed by deleting it, so that Helm creates it again; the risk was accepted."""
-        for ref in await immutable_objects(work):
-            live = await work.tools.kube.find(ref)
-            if live is not None:
-                await work.report(f"deleting {ref}, which cannot be changed in place")
-                await work.tools.kube.delete(ref, uid=live["metadata"]["uid"])
-
-    async def _wait(self, work: Work, refs: Sequence[ObjectRef]) -> Readiness:
-        """Wait until all workloads are ready, saying meanwhile what is waited for and why it does not come."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + work.timeout.total_seconds()
-        pause, diagnosed, cause = FIRST_LOOK, loop.time(), None
-        while True:
-            readiness = await observe_readiness(work.tools.kube, refs)
-            if readiness.ready:
-                return readiness
-            late = loop.time() >= deadline
-            if late or loop.time() - diagnosed >= DIAGNOSE_EVERY:
-                diagnosed, cause = loop.time(), await _cause(work, readiness)
-            if late:
-                raise _not_ready(work, readiness, cause)
-            if cause is not None and work.superseded():
-                raise Superseded(f"the spec changed while {readiness.summary()}: {cause.message}")
-            await work.report(f"{readiness.summary()}{f' ({cause.message})' if cause else ''}")
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, LAST_LOOK)
-
-
-def _targets(work: Work) -> list[ObjectRef]:
-    return workload_refs(work.need_target().rendered.objects(), work.namespace)
-
-
-async def _cause(work: Work, readiness: Readiness) -> Cause | None:
-    """Diagnose with the bootstrap first: the controllers wait for it, so its failure looks like theirs."""
-
-    def others_later(workload: Mapping[str, Any]) -> bool:
-        return bool(workload["metadata"]["name"] != work.distribution.bootstrap.deployment)
-
-    return await diagnose(work.tools.kube, work.namespace, sorted(readiness.unready, key=others_later))
-
-
-def _not_ready(work: Work, readiness: Readiness, cause: Cause | None) -> PhaseFailed:
-    text = f"the control plane is not ready after {work.spec.upgrade.timeout}: {readiness.summary()}"
-    if cause is None:
-        return PhaseFailed(Reason.TIMED_OUT, f"{text}; its Pods do not say why")
-    return PhaseFailed(cause.reason, f"{text}. {cause}")
+        return replaced

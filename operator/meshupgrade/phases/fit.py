@@ -1,20 +1,44 @@
 """Whether the Helm release already is what the spec asks for."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from meshupgrade.api.v1alpha1.spec import ValuesPolicy
 from meshupgrade.domain.merge import without_nulls
-from meshupgrade.domain.values import carry_identity, user_values
+from meshupgrade.domain.values import (
+    Path,
+    carry_identity,
+    from_pointer,
+    removed_paths,
+    reused_defaults,
+    user_values,
+    without_path,
+)
 from meshupgrade.domain.versions import parse_version
-from meshupgrade.helm.release import ReleaseStatus
+from meshupgrade.helm.release import Release, ReleaseStatus
 from meshupgrade.phases.shape import Work
 
-__all__ = ["desired_values", "release_fits"]
+__all__ = ["desired_defaults", "desired_values", "no_longer_set", "release_fits"]
 
 
 def desired_values(work: Work) -> dict[str, Any]:
-    """Give the values to pass to Helm: the spec's, and the identity of the mesh that runs."""
-    return carry_identity(work.spec.values, _live_values(work), work.distribution.identity)
+    """Give the user's values to pass to Helm, complete: by the policy, and with the identity of the mesh that runs."""
+    live: Mapping[str, Any] = work.live.config if work.live is not None else _new_identity(work)
+    spec_values = carry_identity(work.values, live, work.distribution.identity)
+    return user_values(work.spec.values_policy, spec_values, _base_config(work))
+
+
+def desired_defaults(work: Work, chart_defaults: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Give what takes the place of the chart's own values, which only Reuse does; None for nothing."""
+    base = _base(work)
+    if work.spec.values_policy is not ValuesPolicy.REUSE or base is None:
+        return None
+    return reused_defaults(base.defaults, _base_config(work), no_longer_set(work), chart_defaults)
+
+
+def no_longer_set(work: Work) -> Sequence[Path]:
+    """Give the paths that the spec set in the last verified release and does not set now."""
+    return removed_paths(map(from_pointer, work.values_set), work.values)
 
 
 def release_fits(work: Work) -> bool:
@@ -23,14 +47,28 @@ def release_fits(work: Work) -> bool:
     What Helm would have to do is then nothing; whether the workloads are ready is another question.
     """
     live = work.live
-    if live is None or live.status is not ReleaseStatus.DEPLOYED or live.revision != work.revisions[0].revision:
+    if live is None or work.value_findings:
         return False
-    wanted = user_values(work.spec.values_policy, desired_values(work), live.config)
+    if live.status is not ReleaseStatus.DEPLOYED or live.revision != work.revisions[0].revision:
+        return False
     return (
         parse_version(live.chart_version) == parse_version(work.spec.version)
-        and without_nulls(live.config) == without_nulls(wanted)
+        and without_nulls(live.config) == without_nulls(desired_values(work))
     )  # fmt: skip
 
 
-def _live_values(work: Work) -> Mapping[str, Any]:
-    return work.live.config if work.live is not None else {}
+def _base(work: Work) -> Release | None:
+    return work.base or work.live
+
+
+def _base_config(work: Work) -> dict[str, Any]:
+    base = _base(work)
+    config = dict(base.config) if base is not None else {}
+    for path in no_longer_set(work):
+        config = without_path(config, path)
+    return config
+
+
+def _new_identity(work: Work) -> dict[str, Any]:
+    """Give the identity of a mesh that is not there yet: its name is that of the release, as `osm install` has it."""
+    return {work.distribution.chart.root: {"meshName": work.release}}

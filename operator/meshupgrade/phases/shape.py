@@ -8,7 +8,7 @@ Errors::
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,10 +18,14 @@ import semver
 
 from meshupgrade.api.v1alpha1.conditions import AnyReason, ConditionStatus, ConditionType, Reason
 from meshupgrade.api.v1alpha1.findings import Finding, FindingName
+from meshupgrade.api.v1alpha1.names import OWNER_LABEL, owner_value
 from meshupgrade.api.v1alpha1.spec import MeshUpgradeSpec, parse_duration
-from meshupgrade.api.v1alpha1.status import DataPlaneStatus
+from meshupgrade.api.v1alpha1.status import DataPlaneStatus, StorageMigration
 from meshupgrade.api.v1alpha1.status import Phase as PhaseName
 from meshupgrade.distributions import Distribution
+from meshupgrade.domain.crd_changes import ExpectedCRD, Look
+from meshupgrade.domain.secrets import Secrets
+from meshupgrade.helm.charts import ChartSource
 from meshupgrade.helm.driver import Helm, UpgradeRequest
 from meshupgrade.helm.process import Child
 from meshupgrade.helm.release import Release
@@ -30,6 +34,10 @@ from meshupgrade.helm.storage import ReleaseStorage, StoredRevision
 from meshupgrade.kube.client import Kube
 
 __all__ = ["Busy", "Outcome", "PhaseFailed", "PhaseModule", "PhasePlan", "Superseded", "Target", "Tools", "Work"]
+
+
+HISTORY_MAX = 10
+"""Helm's own default."""
 
 
 class PhaseFailed(Exception):
@@ -59,6 +67,9 @@ class Tools:
     cache: Path
     """Folder for chart archives and CRDs out of images, both by digest."""
 
+    secrets: Secrets = field(default_factory=Secrets)
+    """What must not be shown, for as long as a run knows it."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -70,6 +81,10 @@ class Target:
     rendered: Release
     crds: Sequence[Mapping[str, Any]]
     crd_digest: str
+
+
+async def _keep_nowhere(_: StorageMigration | None) -> None:
+    """For a Work without a status."""
 
 
 @dataclass
@@ -93,20 +108,67 @@ class Work:
 
     revisions: Sequence[StoredRevision] = ()
     live: Release | None = None
-    """The revision that runs: the deployed one, else the newest."""
+    """The revision that runs: the deployed one, else the newest; None when there is no release."""
+
+    values: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """What spec.valuesFrom and spec.values come to; resolved before anything is planned."""
+
+    values_digest: str = ""
+    """Digest of the values, when some of them are out of ConfigMaps and Secrets."""
+
+    value_findings: Sequence[Finding] = ()
+    """What keeps the values from being resolved; they are not complete then."""
+
+    base: Release | None = None
+    """The release whose values Reuse and ResetThenReuse start from."""
+
+    values_set: Sequence[str] = ()
+    """The paths, as JSON pointers, that the spec set in the last verified release."""
+
+    source: ChartSource | None = None
+    """The chart repository with its login."""
 
     chart: ChartVersion | None = None
     chart_name: str = ""
     hops: Sequence[str] = ()
+    half_way: bool = False
+    """Whether the upgrade to the target had begun to write when the run began."""
+
+    authorities: Sequence[str] = ()
+    """Fingerprints of the mesh's certificate authority before the upgrade to the target began."""
+
     target: Target | None = None
+    crd_looks: Sequence[Look] = ()
+    """What the CRD phase saw when it planned; each write is guarded against what changed since."""
+
+    expected_crds: Mapping[str, ExpectedCRD] = field(default_factory=dict)
+    """What the CRDs were left as, by name, to be looked at again once the new control plane is up."""
+
+    fenced: bool = False
+    """Whether something may be held off while CRDs change (see phases.crds.fence), and has to be restored."""
+
     data_plane: DataPlaneStatus | None = None
     revision: int | None = None
-    """The revision that the control plane phase brought up and verified."""
+    """The revision that the control plane phase, or a rollback, brought up and verified."""
+
+    migration: StorageMigration | None = None
+    """How far a run that died had come with rewriting stored objects."""
+
+    keep_migration: Callable[[StorageMigration | None], Awaitable[None]] = _keep_nowhere
+    """Record how far it has come, before it goes on; None when it is over."""
+
+    verified: int | None = None
+    """The last revision that history records as verified and Helm still stores: where a rollback goes."""
 
     @property
     def release(self) -> str:
         """The name of the Helm release, which is the name of the mesh."""
         return self.spec.mesh.name or self.distribution.mesh_name
+
+    @property
+    def owner(self) -> str:
+        """The mesh, as the scrubber knows it."""
+        return f"{self.namespace}/{self.release}"
 
     @property
     def storage(self) -> ReleaseStorage:
@@ -123,14 +185,32 @@ class Work:
         """How long the control plane may take."""
         return parse_duration(self.spec.upgrade.timeout)
 
+    def next_revision(self) -> int:
+        """Give the number that Helm gives to the revision that it makes next."""
+        return self.revisions[0].revision + 1 if self.revisions else 1
+
+    def history_max(self) -> int:
+        """Give how many revisions Helm is to keep, so that it never prunes the verified one."""
+        newest = self.revisions[0].revision if self.revisions else 0
+        return max(HISTORY_MAX, newest - (self.verified or newest) + 3)
+
     def accepts(self, risk: FindingName) -> bool:
         """Tell whether the spec accepts a Risk by name."""
         return risk in self.spec.upgrade.accept_risks
+
+    def made(self, stored: StoredRevision) -> bool:
+        """Tell whether a stored revision was made for this MeshUpgrade."""
+        return stored.labels.get(OWNER_LABEL) == owner_value(self.uid, stored.revision)
 
     def current_version(self) -> semver.Version:
         """Give the chart version that runs. Path makes sure that there is a release."""
         assert self.live is not None
         return semver.Version.parse(self.live.chart_version.removeprefix("v"))
+
+    def need_verified(self) -> int:
+        """Give the revision that a rollback goes to, which the engine has found before it asks for one."""
+        assert self.verified is not None
+        return self.verified
 
     def need_target(self) -> Target:
         """Give the target, which Preflight makes before any later phase runs."""

@@ -28,7 +28,6 @@ FORBIDDEN = {
     "not",
     "title",
     "default",
-    "additionalProperties",
     "const",
     "uniqueItems",
 }
@@ -64,7 +63,10 @@ def test_every_node_is_structural(path: str) -> None:
     assert (node["type"] == "array") == ("items" in node)
     if node["type"] == "object" and path != ".metadata":
         free = node.get("x-kubernetes-preserve-unknown-fields") is True
-        assert free != bool(node.get("properties"))
+        mapped = isinstance(node.get("additionalProperties"), dict)
+        assert [free, mapped, bool(node.get("properties"))].count(True) == 1
+    else:
+        assert "additionalProperties" not in node
     assert set(node.get("required", [])) <= set(node.get("properties", {}))
 
 
@@ -91,13 +93,26 @@ def test_conditions_are_a_map_by_type() -> None:
 def test_accepted_risks_are_a_set_of_known_names() -> None:
     risks = ALL[".spec.upgrade.acceptRisks"]
     assert risks["x-kubernetes-list-type"] == "set"
-    assert risks["items"]["enum"] == ["BreakingChange", "Prerelease", "ImmutableFieldChanged"]
-    assert risks["maxItems"] == 3
+    assert risks["items"]["enum"] == [
+        "BreakingChange", "Prerelease", "ImmutableFieldChanged", "CRDImmutableChange", "CustomResourceInvalid",
+        "FieldsPruned",
+    ]  # fmt: skip
+    assert risks["maxItems"] == 6
 
 
 def test_only_version_and_mesh_have_to_be_given() -> None:
     required = {path: node["required"] for path, node in ALL.items() if path.startswith(".spec") and "required" in node}
-    assert required == {".spec": ["version", "mesh"], ".spec.mesh": ["distribution"]}
+    references = {
+        ".spec.chart.secretRef", ".spec.chart.certSecretRef", ".spec.chart.verify.keyringSecretRef",
+        ".spec.crds.configMapRef", ".spec.crds.secretRef", ".spec.crds.certSecretRef",
+    }  # fmt: skip
+    assert required == {
+        ".spec": ["version", "mesh"],
+        ".spec.mesh": ["distribution"],
+        ".spec.valuesFrom[]": ["kind", "name"],
+        ".spec.chart.verify": ["keyringSecretRef"],
+        **{path: ["name"] for path in references},
+    }
     assert SCHEMA["required"] == ["spec"]
 
 
@@ -172,7 +187,7 @@ def test_the_mesh_cannot_be_changed_and_a_default_written_out_is_no_change() -> 
 
 def test_every_rule_has_a_message_for_people() -> None:
     found = [rule for node in ALL.values() for rule in node.get("x-kubernetes-validations", [])]
-    assert len(found) == 5
+    assert len(found) == 8
     assert all(rule["message"] for rule in found)
 
 

@@ -16,8 +16,12 @@ from meshupgrade.api.v1alpha1.schema import structural_schema
 from meshupgrade.api.v1alpha1.spec import (
     DURATION_PATTERN,
     VERSION_PATTERN,
+    CRDPolicy,
+    CRDSource,
     DistributionName,
     MeshUpgradeSpec,
+    OnFailure,
+    ValuesKind,
     ValuesPolicy,
     parse_duration,
 )
@@ -26,6 +30,7 @@ from meshupgrade.domain.versions import parse_version
 SCHEMA = structural_schema(MeshUpgradeSpec)
 MINIMAL = {"version": "1.2.3", "mesh": {"distribution": "osm-edge"}}
 
+references = st.fixed_dictionaries({"name": st.sampled_from(["a", "b"])})
 free_objects = st.dictionaries(
     st.text(max_size=3),
     st.recursive(
@@ -59,10 +64,26 @@ specs = objects(
                     ["https://charts.example/a", "http://r.example", "oci://r.example/charts"]
                 ),
                 "name": st.sampled_from(["osm", "osm-edge"]),
+                "secretRef": references,
+                "certSecretRef": references,
+                "verify": objects({"keyringSecretRef": references}, {}),
                 "insecure": st.booleans(),
             },
         ),
         "values": free_objects,
+        "valuesFrom": st.lists(
+            objects(
+                {"kind": st.sampled_from([str(kind) for kind in ValuesKind]), "name": st.just("a")},
+                {
+                    "key": st.just("values.yaml"),
+                    "targetPath": st.just("osm.a"),
+                    "literal": st.booleans(),
+                    "optional": st.booleans(),
+                },
+            ),
+            max_size=2,
+        ),
+        "installIfMissing": st.booleans(),
         "valuesPolicy": st.sampled_from([str(policy) for policy in ValuesPolicy]),
         "upgrade": objects(
             {},
@@ -70,9 +91,23 @@ specs = objects(
                 "acceptRisks": st.lists(st.sampled_from([str(risk) for risk in RISKS]), unique=True),
                 "timeout": durations,
                 "retries": st.integers(0, 10),
+                "onFailure": st.sampled_from([str(choice) for choice in OnFailure]),
             },
         ),
-        "crds": objects({}, {"imageRef": st.just("r.example/a@sha256:0"), "insecure": st.booleans()}),
+        "crds": objects(
+            {},
+            {
+                "policy": st.sampled_from([str(policy) for policy in CRDPolicy]),
+                "source": st.sampled_from([str(source) for source in CRDSource]),
+                "configMapRef": references,
+                "imageRef": st.just("r.example/a@sha256:0"),
+                "secretRef": references,
+                "certSecretRef": references,
+                "insecure": st.booleans(),
+                "migrateStorage": st.booleans(),
+                "namespaces": st.just({"a.example": "default"}),
+            },
+        ),
         "meshConfig": objects({}, {"patch": free_objects}),
         "fieldOfANewerOperator": st.integers(),
     },
@@ -89,7 +124,8 @@ def test_what_the_schema_lets_in_is_read_and_kept(spec: dict[str, Any]) -> None:
 
 def test_the_strategy_above_names_every_field() -> None:
     assert set(SCHEMA["properties"]) == {
-        "version", "mesh", "chart", "values", "valuesPolicy", "upgrade", "crds", "meshConfig",
+        "version", "mesh", "chart", "values", "valuesPolicy", "valuesFrom", "installIfMissing", "upgrade", "crds",
+        "meshConfig",
     }  # fmt: skip
 
 
@@ -121,7 +157,7 @@ def test_defaults() -> None:
         ({"upgrade": {"retries": -1}}, ("upgrade", "retries")),
         ({"upgrade": {"timeout": "soon"}}, ("upgrade", "timeout")),
         ({"upgrade": {"timeout": "0s"}}, ("upgrade", "timeout")),
-        ({"upgrade": {"acceptRisks": ["Prerelease"] * 4}}, ("upgrade", "acceptRisks")),
+        ({"upgrade": {"acceptRisks": ["Prerelease"] * (len(RISKS) + 1)}}, ("upgrade", "acceptRisks")),
         ({"values": []}, ("values",)),
         ({"chart": {"name": ""}}, ("chart", "name")),
         ({"crds": {"imageRef": ""}}, ("crds", "imageRef")),

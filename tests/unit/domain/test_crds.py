@@ -1,24 +1,29 @@
 """Merging CRDs: nothing that is stored ever becomes unreadable, and what the release ships is what is served."""
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
-import semver
 from hypothesis import given
 from hypothesis import strategies as st
 
 from meshupgrade.api.v1alpha1.findings import FindingName, Severity
 from meshupgrade.api.v1alpha1.names import CRD_WRITTEN_BY, DISTRIBUTION_LABEL
 from meshupgrade.domain.crds import (
+    KEEP_ALL,
     LAST_APPLIED,
+    NO_CONVERSION,
+    dropped_stored_versions,
+    drops_webhook,
+    has_leftovers,
     immutable_findings,
-    live_equals,
+    is_already,
     merge_crd,
     merge_versions,
     served_version,
     stored_version,
-    written_by_newer,
+    webhooks,
 )
 
 WRITTEN_BY = "osm-edge/1.2.3"
@@ -96,8 +101,10 @@ def by_name(crd: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {version["name"]: version for version in crd["spec"]["versions"]}
 
 
-def merged(live: dict[str, Any] | None, shipped: dict[str, Any], *, keep_conversion: bool = False) -> dict[str, Any]:
-    return merge_crd(live, shipped, written_by=WRITTEN_BY, keep_conversion=keep_conversion)
+def merged(
+    live: dict[str, Any] | None, shipped: dict[str, Any], *, conversion: Mapping[str, Any] = NO_CONVERSION
+) -> dict[str, Any]:
+    return merge_crd(live, shipped, written_by=WRITTEN_BY, conversion=conversion)
 
 
 @given(live_crds, shipped_crds)
@@ -130,14 +137,11 @@ def test_merging_twice_is_the_same_as_once(live: dict[str, Any], shipped: dict[s
     assert merged(once, shipped) == once
 
 
-@given(st.none() | live_crds, shipped_crds, st.booleans())
-def test_the_conversion_is_always_told(live: dict[str, Any] | None, shipped: dict[str, Any], keep: bool) -> None:
-    conversion = merged(live, shipped, keep_conversion=keep)["spec"]["conversion"]
-    assert conversion["strategy"] in ("None", "Webhook")
-    if live is not None and keep:
-        assert conversion == live["spec"]["conversion"]
-    else:
-        assert conversion == shipped["spec"].get("conversion", {"strategy": "None"})
+@given(st.none() | live_crds, shipped_crds, st.sampled_from([NO_CONVERSION, WEBHOOK]))
+def test_the_conversion_is_always_told(
+    live: dict[str, Any] | None, shipped: dict[str, Any], conversion: Mapping[str, Any]
+) -> None:
+    assert merged(live, shipped, conversion=conversion)["spec"]["conversion"] == conversion
 
 
 @given(st.none() | live_crds, shipped_crds)
@@ -152,12 +156,12 @@ def test_metadata_is_what_is_shipped_and_our_two_marks(live: dict[str, Any] | No
     assert metadata["annotations"] == {**shipped_annotations, CRD_WRITTEN_BY: WRITTEN_BY}
 
 
-@given(st.none() | live_crds, shipped_crds, st.booleans())
+@given(st.none() | live_crds, shipped_crds)
 def test_neither_input_is_changed_and_no_status_is_applied(
-    live: dict[str, Any] | None, shipped: dict[str, Any], keep: bool
+    live: dict[str, Any] | None, shipped: dict[str, Any]
 ) -> None:
     before = copy.deepcopy((live, shipped))
-    result = merged(live, shipped, keep_conversion=keep)
+    result = merged(live, shipped)
     assert (live, shipped) == before
     assert set(result) == {"apiVersion", "kind", "metadata", "spec"}
 
@@ -205,34 +209,6 @@ def test_a_version_that_is_not_served_does_not_count() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mark", "newer"),
-    [
-        ("osm-edge/1.3.0", "1.3.0"),
-        ("osm-edge/1.10.0", "1.10.0"),
-        ("osm-edge/1.2.3", None),
-        ("osm-edge/1.2.2", None),
-        ("osm-edge/1.2.3-rc.1", None),
-        ("osm-edge/1.2.3+build", None),
-        ("osm/9.9.9", None),
-        ("osm-edge/what", None),
-        ("osm-edge", None),
-        ("", None),
-        (None, None),
-    ],
-)
-def test_a_crd_of_a_newer_mesh_version_is_told(mark: str | None, newer: str | None) -> None:
-    live = crd([version("v1", storage=True)], annotations=None if mark is None else {CRD_WRITTEN_BY: mark})
-    shipped = crd([version("v1", storage=True)])
-    assert written_by_newer(live, shipped, "osm-edge", semver.Version.parse("1.2.3")) == newer
-
-
-def test_a_mark_that_an_older_bootstrap_left_does_not_count() -> None:
-    live = crd([version("v1", storage=True)], annotations={CRD_WRITTEN_BY: "osm-edge/9.0.0"})
-    shipped = crd([version("v1"), version("v2", storage=True)])
-    assert written_by_newer(live, shipped, "osm-edge", semver.Version.parse("1.2.3")) is None
-
-
-@pytest.mark.parametrize(
     ("change", "named"),
     [
         ({}, None),
@@ -256,18 +232,95 @@ def test_what_the_api_server_never_lets_change(change: dict[str, Any], named: st
         assert "meshconfigs.config.openservicemesh.io" in finding.message
 
 
+def test_a_crd_of_before_v1_keeps_the_fields_that_no_schema_names() -> None:
+    live = crd([version("v1alpha1", storage=True), version("v1alpha2")])
+    live["spec"]["preserveUnknownFields"] = True
+    shipped = crd([version("v1alpha2", storage=True, schema="new")])
+    result = merged(live, shipped)
+    assert result["spec"]["preserveUnknownFields"] is False
+    assert by_name(result)["v1alpha1"]["schema"] == KEEP_ALL
+    assert by_name(result)["v1alpha2"]["schema"]["openAPIV3Schema"]["description"] == "new"
+
+
 @pytest.mark.parametrize(
-    ("change", "equal"),
+    ("stored", "shipped", "dropped"),
     [
-        ({}, True),
-        ({"status": {"storedVersions": ["v1"]}}, True),
-        ({"metadata": {"name": "n", "resourceVersion": "8", "managedFields": [], "generation": 4}}, True),
-        ({"metadata": {"name": "n", "labels": {}, "annotations": None}}, True),
-        ({"metadata": {"name": "n", "labels": {"a": "b"}}}, False),
-        ({"metadata": {"name": "n", "annotations": {"a": "b"}}}, False),
-        ({"spec": {"scope": "Cluster"}}, False),
+        (["v1"], ["v1", "v2"], []),
+        (["v1", "v2"], ["v2"], ["v1"]),
+        (["v1", "v2"], ["v3"], ["v1", "v2"]),
+        ([], ["v3"], []),
     ],
 )
-def test_a_dry_run_changes_nothing_when_spec_labels_and_annotations_stay(change: dict[str, Any], equal: bool) -> None:
-    live = {"metadata": {"name": "n", "resourceVersion": "7"}, "spec": {"scope": "Namespaced"}}
-    assert live_equals(live, live | change) is equal
+def test_versions_in_which_objects_may_be_stored_are_told(
+    stored: list[str], shipped: list[str], dropped: list[str]
+) -> None:
+    live = crd([version(name) for name in [*stored, "v0"]])
+    live["status"] = {"storedVersions": stored}
+    assert dropped_stored_versions(live, crd([version(name) for name in shipped])) == dropped
+
+
+def hook(service: str, **client: str) -> dict[str, Any]:
+    reference = {"namespace": "osm-system", "name": service}
+    return {
+        "strategy": "Webhook",
+        "webhook": {"clientConfig": {"service": reference, **client}, "conversionReviewVersions": ["v1"]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("live", "shipped", "tried"),
+    [
+        (None, None, []),
+        (NO_CONVERSION, NO_CONVERSION, []),
+        (hook("a"), None, [hook("a")]),
+        (None, hook("b"), [hook("b")]),
+        (hook("a"), hook("b"), [hook("a"), hook("b")]),
+        (hook("a", caBundle="ours"), hook("a"), [hook("a", caBundle="ours")]),
+        (hook("a", caBundle="old"), hook("a", caBundle="new"), [hook("a", caBundle="new")]),
+    ],
+)
+def test_a_live_webhook_goes_before_a_shipped_one(live: Any, shipped: Any, tried: list[Any]) -> None:
+    versions = [version("v1", storage=True)]
+    assert webhooks(crd(versions, conversion=live), crd(versions, conversion=shipped)) == tried
+
+
+@given(live_crds, shipped_crds, st.sampled_from([NO_CONVERSION, WEBHOOK]))
+def test_a_webhook_that_goes_is_seen(
+    live: dict[str, Any], shipped: dict[str, Any], conversion: Mapping[str, Any]
+) -> None:
+    gone = drops_webhook(live, merged(live, shipped, conversion=conversion))
+    assert gone == (live["spec"]["conversion"] == WEBHOOK and conversion == NO_CONVERSION)
+
+
+@pytest.mark.parametrize(
+    ("change", "left"),
+    [
+        ({}, False),
+        ({"names": {"kind": "K", "singular": "k", "listKind": "KList"}}, False),
+        ({"names": {"kind": "K", "shortNames": ["x"]}}, True),
+        ({"preserveUnknownFields": True}, True),
+        ({"conversion": {"strategy": "None", "webhook": {}}}, True),
+        ({"versions": [{"name": "v1", "additionalPrinterColumns": []}]}, False),
+    ],
+)
+def test_what_others_own_and_nobody_wants_is_seen(change: dict[str, Any], left: bool) -> None:
+    wanted = {"names": {"kind": "K"}, "conversion": {"strategy": "None"}, "versions": [{"name": "v1"}]}
+    assert has_leftovers(wanted, wanted | change) is left
+
+
+@pytest.mark.parametrize(
+    ("change", "already"),
+    [
+        ({}, True),
+        ({"names": {"kind": "K", "plural": "ks", "singular": "k", "listKind": "KList"}}, True),
+        ({"names": {"kind": "K", "plural": "ks", "singular": "k", "listKind": "KList", "shortNames": ["x"]}}, False),
+        ({"preserveUnknownFields": True}, False),
+        ({"versions": []}, False),
+        ({"conversion": WEBHOOK}, False),
+    ],
+)
+def test_only_what_is_so_word_for_word_needs_no_dry_run(change: dict[str, Any], already: bool) -> None:
+    names = {"kind": "K", "plural": "ks"}
+    wanted = {"names": names, "conversion": NO_CONVERSION, "versions": [{"name": "v1"}]}
+    live = {"spec": wanted | {"names": {**names, "singular": "k", "listKind": "KList"}} | change}
+    assert is_already(live, {"spec": wanted | {"preserveUnknownFields": False}}) is already

@@ -33,6 +33,11 @@ def test_other_inputs_have_another_digest(
     assert (input_digest(one, token) == input_digest(other, other_token)) is same
 
 
+def test_other_values_out_of_config_maps_and_secrets_have_another_digest() -> None:
+    spec = {"version": "1.2.3"}
+    assert len({input_digest(spec, None, values) for values in ("", "a", "b")}) == 3
+
+
 def test_it_fits_the_field_of_the_status() -> None:
     assert re.fullmatch(r"sha256:[0-9a-f]{64}", input_digest({"version": "1.2.3"}, None))
 

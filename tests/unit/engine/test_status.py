@@ -114,6 +114,14 @@ def test_findings_that_block_come_first_so_that_the_bound_never_hides_them() -> 
     assert [item.message for item in kept[3:]] == [str(number) for number in range(MAX_FINDINGS - 3)]
 
 
+def test_all_findings_together_are_bounded() -> None:
+    status = writer()
+    long = [finding(Severity.INFO).model_copy(update={"message": "x" * 2000}) for _ in range(40)]
+    status.findings([*long, finding(Severity.ERROR)])
+    assert status.status.findings[0].severity is Severity.ERROR
+    assert 8 < len(status.status.findings) < 13
+
+
 def test_within_a_severity_findings_stay_in_their_order() -> None:
     found = [
         finding(Severity.RISK, 1),

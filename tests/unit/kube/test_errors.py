@@ -8,10 +8,12 @@ from meshupgrade.kube.errors import (
     ApiStatusError,
     Conflict,
     Forbidden,
+    Gone,
     KubeError,
     NotFound,
     Rejected,
     Unreachable,
+    WebhookUnreachable,
     from_status,
 )
 
@@ -25,7 +27,7 @@ from meshupgrade.kube.errors import (
         (404, NotFound),
         (405, Rejected),
         (409, Conflict),
-        (410, Rejected),
+        (410, Gone),
         (415, Rejected),
         (422, Rejected),
         (429, Unreachable),
@@ -38,6 +40,19 @@ def test_which_error_a_code_is(code: int, kind: type[KubeError]) -> None:
     error = from_status(code, {"message": "because"})
     assert type(error) is kind
     assert str(error) == "because"
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("failed to create typed patch object (/d; apps/v1, Kind=Deployment): .spec.x: field not declared", Rejected),
+        ("failed to convert new object (/s; /v1, Kind=Secret) to proper version: illegal base64", Rejected),
+        ('Internal error occurred: failed calling webhook "w.x.io": connection refused', WebhookUnreachable),
+        ("Internal error occurred: etcd", Unreachable),
+    ],
+)
+def test_not_every_500_is_worth_another_try(message: str, kind: type[KubeError]) -> None:
+    assert type(from_status(500, {"message": message})) is kind
 
 
 @pytest.mark.parametrize("code", [422, 503])

@@ -14,7 +14,9 @@ __all__ = [
     "DOCKER_LIST",
     "DOCKER_MANIFEST",
     "INDEX",
+    "LAYER",
     "MANIFEST",
+    "ZSTD_LAYER",
     "Image",
     "crd",
     "crd_file",
@@ -29,6 +31,7 @@ DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+ZSTD_LAYER = "application/vnd.oci.image.layer.v1.tar+zstd"
 
 
 def digest_of(content: bytes) -> str:
@@ -55,6 +58,7 @@ class Image:
 
     layers: Sequence[bytes]
     manifest_type: str = MANIFEST
+    layer_types: Sequence[str] = ()
     blobs: dict[str, bytes] = field(init=False)
     manifest: bytes = field(init=False)
 
@@ -67,7 +71,8 @@ class Image:
                 "mediaType": self.manifest_type,
                 "config": {"mediaType": CONFIG, "digest": digest_of(config), "size": len(config)},
                 "layers": [
-                    {"mediaType": LAYER, "digest": digest_of(content), "size": len(content)} for content in self.layers
+                    {"mediaType": kind, "digest": digest_of(content), "size": len(content)}
+                    for content, kind in zip(self.layers, self.layer_types or [LAYER] * len(self.layers), strict=True)
                 ],
             }
         ).encode()

@@ -5,8 +5,11 @@ import contextlib
 import gzip
 import io
 import lzma
+import os
 import shutil
+import sys
 import tarfile
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +34,14 @@ from tests.unit.oci.layer_builder import (
     whiteout,
 )
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 Layers = list[list[Entry]]
+
+SKIPPABLE = b"\x5f\x2a\x4d\x18" + (5).to_bytes(4, "little") + b"notes"
 
 A, B = file("crds/a.yaml", "a"), file("crds/b.yaml", "b")
 
@@ -150,17 +160,23 @@ def test_a_folder_may_be_deep() -> None:
 
 
 @pytest.mark.parametrize(
-    "pack", [gzip.compress, bytes, lambda tar: gzip.compress(tar[:1500]) + gzip.compress(tar[1500:])]
+    "pack",
+    [
+        gzip.compress,
+        bytes,
+        lambda tar: gzip.compress(tar[:1500]) + gzip.compress(tar[1500:]),
+        zstd.compress,
+        lambda tar: zstd.compress(tar[:1500]) + SKIPPABLE + zstd.compress(tar[1500:]),
+        lambda tar: SKIPPABLE + zstd.compress(tar) + SKIPPABLE,
+    ],
 )
 def test_packings_that_are_read(pack: Callable[[bytes], bytes]) -> None:
     assert extract_folder(open_layers(layer(A, pack=pack)), "crds") == {"a.yaml": b"a"}
 
 
-@pytest.mark.parametrize(
-    ("pack", "name"), [(lambda tar: b"\x28\xb5\x2f\xfd" + tar, "zstd"), (lzma.compress, "xz"), (bz2.compress, "bzip2")]
-)
+@pytest.mark.parametrize(("pack", "name"), [(lzma.compress, "xz"), (bz2.compress, "bzip2")])
 def test_packings_that_are_not_read_are_named(pack: Callable[[bytes], bytes], name: str) -> None:
-    with pytest.raises(UnsupportedLayer, match=f"packed with {name}.*build it with gzip"):
+    with pytest.raises(UnsupportedLayer, match=f"packed with {name}.*build it with gzip or zstd"):
         extract_folder(open_layers(layer(A, pack=pack)), "crds")
 
 
@@ -172,7 +188,7 @@ def test_one_file_may_be_two_layers() -> None:
 @pytest.mark.parametrize(
     ("limits", "names"),
     [
-        (replace(DEFAULT_LIMITS, unpacked=15_000), "unpack to more than 15000 bytes"),
+        (replace(DEFAULT_LIMITS, unpacked=15_000), "unpacks to more than 15000 bytes"),
         (replace(DEFAULT_LIMITS, entries=3), "more than 3 entries"),
         (replace(DEFAULT_LIMITS, files=3), "more than 3 files"),
         (replace(DEFAULT_LIMITS, file=2999), "/crds/0 in it is larger than 2999 bytes"),
@@ -191,11 +207,33 @@ def test_exactly_within_the_bounds() -> None:
     assert len(extract_folder(layers, "crds", limits=limits)) == 2
 
 
-def test_a_bomb_elsewhere_in_the_image_ends_early() -> None:
-    bomb = layer(file("usr/bomb", bytes(50_000_000)))
+@pytest.mark.parametrize("pack", [gzip.compress, zstd.compress])
+def test_a_bomb_elsewhere_in_the_image_ends_early(pack: Callable[[bytes], bytes]) -> None:
+    bomb = layer(file("usr/bomb", bytes(50_000_000)), pack=pack)
     assert len(bomb) < 100_000
-    with pytest.raises(LayerRefused, match="unpack to more than 1000000 bytes"):
+    with pytest.raises(LayerRefused, match="unpacks to more than 1000000 bytes"):
         extract_folder(open_layers(bomb), "crds", limits=replace(DEFAULT_LIMITS, unpacked=1_000_000))
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstd.compress])
+def test_what_is_packed_is_read_piece_by_piece(pack: Callable[[bytes], bytes]) -> None:
+    """A bomb must not be unpacked before its bytes are counted."""
+    packed = layer(file("usr/bomb", bytes(300_000_000)), A, pack=pack)
+    tracemalloc.start()
+    try:
+        assert extract_folder(open_layers(packed), "crds") == {"a.yaml": b"a"}
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_zstd_frame_that_wants_too_much_memory_is_refused() -> None:
+    options: dict[int, int] = {zstd.CompressionParameter.window_log: 28}
+    compressor = zstd.ZstdCompressor(options=options)
+    # Random, or it would be known to be small, and streamed, or its size would be.
+    wide = compressor.compress(layer(A, file("x", os.urandom(50_000)), pack=bytes)) + compressor.flush()
+    with pytest.raises(LayerRefused, match="wants too much memory"):
+        extract_folder(open_layers(wide), "crds")
 
 
 def test_a_header_that_announces_a_long_extension_is_refused() -> None:
@@ -239,6 +277,10 @@ def test_a_negative_size_does_not_go_in_circles() -> None:
     [
         pytest.param(lambda tar: gzip.compress(tar)[:-20], id="gzip cut off"),
         pytest.param(lambda tar: b"\x1f\x8b" + tar, id="no gzip"),
+        pytest.param(lambda tar: zstd.compress(tar)[:-20], id="zstd cut off"),
+        pytest.param(lambda tar: zstd.compress(tar)[:-3], id="the end of zstd cut off"),
+        pytest.param(lambda tar: b"\x28\xb5\x2f\xfd" + tar, id="no zstd"),
+        pytest.param(lambda tar: zstd.compress(tar[:1500]) + b"more", id="something behind zstd"),
         pytest.param(lambda tar: tar[:700], id="tar cut off in a file"),
         pytest.param(lambda _: b"", id="nothing"),
         pytest.param(lambda _: b"<html>" * 200, id="something else"),

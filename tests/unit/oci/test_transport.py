@@ -10,9 +10,15 @@ from aiohttp.client_reqrep import ConnectionKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshupgrade.oci.transport import is_tls_failure, is_transient_status, reason, snippet
+from meshupgrade.oci.transport import is_tls_failure, is_transient_status, reason, snippet, speaks_plain_http
 
 KEY = ConnectionKey("host.example", 443, True, True, None, None, None)
+
+
+def caused(error: aiohttp.ClientError, cause: ssl.SSLError, why: str) -> aiohttp.ClientError:
+    cause.reason = why
+    error.__cause__ = cause
+    return error
 
 
 @pytest.mark.parametrize(
@@ -30,6 +36,22 @@ KEY = ConnectionKey("host.example", 443, True, True, None, None, None)
         (aiohttp.ClientConnectorDNSError(KEY, OSError(-2, "x")), "its name does not resolve", False),
         (aiohttp.ClientConnectorCertificateError(KEY, ssl.CertificateError()), "its certificate is not trusted", True),
         (aiohttp.ClientConnectorSSLError(KEY, OSError(1, "x")), "TLS fails", True),
+        (
+            caused(aiohttp.ClientConnectorSSLError(KEY, OSError(1, "x")), ssl.SSLError(), "WRONG_VERSION_NUMBER"),
+            "it speaks plain http",
+            True,
+        ),
+        (
+            caused(aiohttp.ClientOSError(1, "x"), ssl.SSLError(), "TLSV13_ALERT_CERTIFICATE_REQUIRED"),
+            "TLS fails (TLSV13_ALERT_CERTIFICATE_REQUIRED)",
+            True,
+        ),
+        (
+            caused(aiohttp.ClientOSError(1, "x"), ssl.SSLEOFError(), "UNEXPECTED_EOF_WHILE_READING"),
+            "the connection broke off",
+            False,
+        ),
+        (aiohttp.ClientConnectorError(KEY, ConnectionResetError()), "the connection broke off", False),
         (aiohttp.ServerDisconnectedError(), "the connection broke off", False),
         (aiohttp.ClientPayloadError("https://x/?signature=1"), "the connection broke off", False),
         (aiohttp.ClientOSError(errno.ECONNRESET, "x"), "the connection broke off", False),
@@ -41,6 +63,7 @@ def test_reasons(error: aiohttp.ClientError | TimeoutError, expected: str, tls: 
     assert reason(error).startswith(expected)
     assert "signature" not in reason(error)
     assert is_tls_failure(error) is tls
+    assert speaks_plain_http(error) is ("plain http" in expected)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,20 @@
 """Whether Helm has anything to do."""
 
+import dataclasses
 from typing import Any
 
 import pytest
 
+from meshupgrade.api.v1alpha1.findings import Finding, FindingName, Severity
+from meshupgrade.api.v1alpha1.spec import DistributionName
 from meshupgrade.helm.release import Release, ReleaseStatus
-from meshupgrade.phases.fit import desired_values, release_fits
+from meshupgrade.phases.fit import desired_defaults, desired_values, no_longer_set, release_fits
 from tests.unit.phases.works import make_release, make_work
+
+
+def finding() -> Finding:
+    return Finding(name=FindingName.REFERENCE_INVALID, severity=Severity.ERROR, phase="Preflight", message="m")
+
 
 NAMED = {"osm": {"meshName": "osm"}}
 
@@ -44,7 +52,41 @@ def test_whether_the_release_is_what_the_spec_asks_for(spec: dict[str, Any], liv
     assert release_fits(make_work(spec, live=live)) is fits
 
 
+def test_values_that_could_not_be_read_fit_nothing() -> None:
+    work = make_work(live=make_release())
+    assert release_fits(work)
+    work.value_findings = [finding()]
+    assert not release_fits(work)
+
+
+@pytest.mark.parametrize("policy", ["Reuse", "ResetThenReuse"])
+def test_what_is_reused_is_of_the_base_without_what_the_spec_sets_no_more(policy: str) -> None:
+    live = make_release(config={"failed": 1})
+    work = make_work({"valuesPolicy": policy, "values": {"a": 1}}, live=live)
+    work.base = make_release(config={"a": 0, "mine": 2, "once": {"set": 3, "kept": 4}})
+    work.values_set = ["/a", "/once/set", "/never"]
+    assert no_longer_set(work) == [("once", "set"), ("never",)]
+    assert desired_values(work) == {"a": 1, "mine": 2, "once": {"kept": 4}}
+
+
+@pytest.mark.parametrize(
+    ("policy", "defaults"),
+    [("Reset", None), ("ResetThenReuse", None), ("Reuse", {"old": 1, "mine": 2, "level": "new"})],
+)
+def test_reuse_alone_replaces_the_charts_own_values(policy: str, defaults: dict[str, Any] | None) -> None:
+    base = dataclasses.replace(make_release(config={"mine": 2}), defaults={"old": 1, "level": "old"})
+    work = make_work({"valuesPolicy": policy}, live=base)
+    work.values_set = ["/level"]
+    assert desired_defaults(work, {"level": "new", "added": True}) == defaults
+
+
+def test_a_mesh_that_is_installed_gets_the_name_of_the_release() -> None:
+    blue = {"mesh": {"distribution": "fsm", "name": "blue"}}
+    assert desired_values(make_work(blue, distribution=DistributionName.FSM)) == {"fsm": {"meshName": "blue"}}
+    named = make_work({"values": {"osm": {"meshName": "red"}}})
+    assert desired_values(named) == {"osm": {"meshName": "red"}}
+
+
 def test_the_values_for_helm_are_the_specs_with_the_identity() -> None:
     live = make_release(config={"osm": {"meshName": "blue", "enableEgress": True}})
     assert desired_values(make_work({"values": {"a": 1}}, live=live)) == {"a": 1, "osm": {"meshName": "blue"}}
-    assert desired_values(make_work({"values": {"a": 1}})) == {"a": 1}

@@ -60,5 +60,6 @@ def make_work(
         superseded=lambda: False,
     )
     work.live = live
+    work.values = work.spec.values
     work.revisions = [StoredRevision(revision, ReleaseStatus.SUPERSEDED, {}) for revision in revisions]
     return work

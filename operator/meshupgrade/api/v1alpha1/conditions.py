@@ -31,6 +31,7 @@ class ConditionType(StrEnum):
     MESH_CONFIG_PATCHED = "MeshConfigPatched"
     DATA_PLANE_RESTARTED = "DataPlaneRestarted"
     ADDONS_UPGRADED = "AddonsUpgraded"
+    ROLLED_BACK = "RolledBack"
 
 
 class Reason(StrEnum):
@@ -41,6 +42,9 @@ class Reason(StrEnum):
     PROGRESSING = "Progressing"
     RETRYING = "Retrying"
     ATTEMPTS_EXHAUSTED = "AttemptsExhausted"
+    ROLLING_BACK = "RollingBack"
+    ROLLED_BACK = "RolledBack"
+    ROLLBACK_FAILED = "RollbackFailed"
     INVALID_SPEC = "InvalidSpec"
     DUPLICATE = "DuplicateMeshUpgrade"
     HEALTHY = "Healthy"
@@ -64,6 +68,7 @@ class Reason(StrEnum):
     QUOTA = "Quota"
     WEBHOOK_UNREACHABLE = "WebhookUnreachable"
     HELM_FAILED = "HelmFailed"
+    AUTHORITY_CHANGED = "AuthorityChanged"
     API_REJECTED = "APIRejected"
     UNREACHABLE = "Unreachable"
     INTERNAL_ERROR = "InternalError"

@@ -21,6 +21,23 @@ COLUMNS: tuple[tuple[str, str, str, int], ...] = (
 )
 
 
+CRD_RULES = (
+    (
+        "has(self.configMapRef) == (has(self.source) && self.source == 'ConfigMap')",
+        "crds.source ConfigMap and crds.configMapRef belong together",
+    ),
+    (
+        "!has(self.imageRef) || !has(self.source) || self.source in ['Auto', 'Image']",
+        "crds.imageRef is for crds.source Auto or Image",
+    ),
+    (
+        "!has(self.certSecretRef) || !has(self.insecure) || !self.insecure",
+        "crds.insecure speaks plain http, which has no use for crds.certSecretRef",
+    ),
+)
+"""What fits together under spec.crds, and what to say otherwise."""
+
+
 def custom_resource_definition(default_mesh_names: Mapping[str, str]) -> dict[str, Any]:
     """Give the CRD; the names are those of each distribution's mesh, for the rule that a mesh cannot be changed."""
     spec = structural_schema(MeshUpgradeSpec)
@@ -33,6 +50,9 @@ def custom_resource_definition(default_mesh_names: Mapping[str, str]) -> dict[st
         "!has(self.insecure) || !self.insecure || (has(self.repository) && self.repository.startsWith('oci://'))",
         "chart.insecure is for oci:// repositories; write http:// for a plain http repository",
     )
+    spec["properties"]["crds"]["x-kubernetes-validations"] = [
+        {"rule": rule, "message": message} for rule, message in CRD_RULES
+    ]
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",

@@ -29,6 +29,7 @@ class FindingName(StrEnum):
     CHART_NOT_FOUND = "ChartNotFound"
     REPOSITORY_DENIED = "RepositoryDenied"
     REPOSITORY_INVALID = "RepositoryInvalid"
+    REFERENCE_INVALID = "ReferenceInvalid"
 
     # Preflight
     RELEASE_NOT_FOUND = "ReleaseNotFound"
@@ -36,6 +37,9 @@ class FindingName(StrEnum):
     RENDER_FAILED = "RenderFailed"
     VALUES_INVALID = "ValuesInvalid"
     VALUES_DROPPED = "ValuesDropped"
+    VALUES_IGNORED = "ValuesIgnored"
+    CHART_NOT_VERIFIED = "ChartNotVerified"
+    IMAGE_VERSION_MISMATCH = "ImageVersionMismatch"
     KUBERNETES_TOO_OLD = "KubernetesTooOld"
     KUBERNETES_TOO_NEW = "KubernetesTooNew"
     IDENTITY_CHANGED = "IdentityChanged"
@@ -45,18 +49,40 @@ class FindingName(StrEnum):
     NAMESPACE_MISSING = "NamespaceMissing"
     FORBIDDEN = "Forbidden"
     DRY_RUN_UNSUPPORTED = "DryRunUnsupported"
+    FIELD_CONFLICT = "FieldConflict"
+    MANAGED_ELSEWHERE = "ManagedElsewhere"
+    INSUFFICIENT_CAPACITY = "InsufficientCapacity"
+    CONTROL_PLANE_UNHEALTHY = "ControlPlaneUnhealthy"
+    CERTIFICATE_EXPIRING = "CertificateExpiring"
+    SIDECAR_IMAGE_STALE = "SidecarImageStale"
+    NOT_DIGEST_PINNED = "NotDigestPinned"
+    CHECK_FAILED = "CheckFailed"
 
     # CRDs
     CRD_SOURCE_UNAVAILABLE = "CRDSourceUnavailable"
     CRD_IMMUTABLE_CHANGE = "CRDImmutableChange"
     CRD_REJECTED = "CRDRejected"
     CRD_WRITTEN_BY_NEWER = "CRDWrittenByNewer"
+    CRD_WRITTEN_BACK = "CRDWrittenBack"
+    CRDS_MISSING = "CRDsMissing"
+    STORED_VERSION_DROPPED = "StoredVersionDropped"
+    CUSTOM_RESOURCE_INVALID = "CustomResourceInvalid"
+    FIELDS_PRUNED = "FieldsPruned"
+    SCOPE_CHANGE_BLOCKED = "ScopeChangeBlocked"
+    ROLLBACK_BLOCKED = "RollbackBlocked"
 
     # MeshConfig
     MESH_CONFIG_PATCH_INVALID = "MeshConfigPatchInvalid"
 
 
-RISKS = (FindingName.BREAKING_CHANGE, FindingName.PRERELEASE, FindingName.IMMUTABLE_FIELD_CHANGED)
+RISKS = (
+    FindingName.BREAKING_CHANGE,
+    FindingName.PRERELEASE,
+    FindingName.IMMUTABLE_FIELD_CHANGED,
+    FindingName.CRD_IMMUTABLE_CHANGE,
+    FindingName.CUSTOM_RESOURCE_INVALID,
+    FindingName.FIELDS_PRUNED,
+)
 """The names that spec.upgrade.acceptRisks takes."""
 
 

@@ -25,8 +25,49 @@ RECONCILE_REQUESTED_AT: Final = f"{GROUP}/reconcile-requested-at"
 CRD_WRITTEN_BY: Final = f"{GROUP}/written-by"
 """Annotation on a CRD of a mesh: <distribution>/<version> of the newest mesh version whose schema it carries."""
 
+CRD_WRITTEN_VERSIONS: Final = f"{GROUP}/written-versions"
+"""Annotation on a CRD of a mesh: the digests of the versions that written-by speaks of; where they differ, it lies."""
+
+HELD: Final = f"{GROUP}/held"
+"""Label on what is held off while CRDs change (a bootstrap, a CRD's reconciler): the uid of the MeshUpgrade."""
+
+HELD_RECORD: Final = f"{GROUP}/held-record"
+"""Annotation beside that label: what to restore, and for whom, as JSON."""
+
+FENCE_MANAGER: Final = "meshupgrade-fence"
+"""Owner of the fields by which bootstraps are held off."""
+
+CRD_LEASE: Final = ("kube-system", "meshupgrade-crds")
+"""Namespace and name of the Lease under which CRDs are written: they belong to all meshes of a cluster."""
+
 DISTRIBUTION_LABEL: Final = f"{GROUP}/distribution"
 """Label on a CRD of a mesh: the distribution that it came with."""
 
 OWNER_LABEL: Final = f"{GROUP}/owner"
 """Label on a stored Helm revision: <uid>.<revision> of the MeshUpgrade that made it."""
+
+ORPHANED_BY: Final = f"{GROUP}/orphaned-by"
+"""Label on a ReplicaSet that serves while its Deployment is replaced: the uid of the MeshUpgrade that does it."""
+
+EXPORT_OF: Final = f"{GROUP}/export-of"
+"""Label on a Secret with custom resources of a CRD that changes its scope: a digest of the CRD's name."""
+
+EXPORT_SET: Final = f"{GROUP}/export-set"
+"""Label on such a Secret: the export that it is a part of."""
+
+EXPORT_PART: Final = f"{GROUP}/export-part"
+"""Label on such a Secret: manifest, or the number of the part."""
+
+EXPORT_STAGE: Final = f"{GROUP}/export-stage"
+"""Annotation on the manifest of an export: how far the change of scope has come."""
+
+FORMER_NAMESPACE: Final = f"{GROUP}/former-namespace"
+"""Annotation on a custom resource that became cluster-scoped: where it was, and where it goes back to."""
+
+
+def owner_value(uid: str, revision: int) -> str:
+    """Give the value of the owner label.
+
+    It names the revision, since Helm hands labels on from one revision to the next, whoever makes it.
+    """
+    return f"{uid}.{revision}"

@@ -15,7 +15,7 @@ __all__ = ["structural_schema"]
 
 KEPT = (
     "type", "description", "enum", "format", "pattern", "minLength", "maxLength", "minimum", "maximum", "minItems",
-    "maxItems", "required",
+    "maxItems", "maxProperties", "required",
 )  # fmt: skip
 
 
@@ -33,6 +33,8 @@ def _structural(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict
         result["description"] = f"{result.get('description', '')} Default: {told}.".strip()
     if "properties" in node:
         result["properties"] = {name: _structural(child, definitions) for name, child in node["properties"].items()}
+    if isinstance(node.get("additionalProperties"), dict) and "properties" not in node:
+        result["additionalProperties"] = _structural(node["additionalProperties"], definitions)
     if "items" in node:
         result["items"] = _structural(node["items"], definitions)
     return result

@@ -46,6 +46,43 @@ class ValuesPolicy(StrEnum):
     RESET_THEN_REUSE = "ResetThenReuse"
 
 
+class OnFailure(StrEnum):
+    """What becomes of an upgrade whose attempts are used up."""
+
+    ROLLBACK = "Rollback"
+    HOLD = "Hold"
+
+
+class ValuesKind(StrEnum):
+    """Where values can be read from."""
+
+    CONFIG_MAP = "ConfigMap"
+    SECRET = "Secret"  # noqa: S105 - the name of a kind
+
+
+class CRDPolicy(StrEnum):
+    """What is done with the CRDs of the mesh."""
+
+    APPLY = "Apply"
+    VERIFY = "Verify"
+    SKIP = "Skip"
+
+
+class CRDSource(StrEnum):
+    """Where the CRDs of the mesh are read."""
+
+    AUTO = "Auto"
+    CHART = "Chart"
+    IMAGE = "Image"
+    CONFIG_MAP = "ConfigMap"
+
+
+class LocalReference(ApiModel):
+    """Names a Secret or ConfigMap in the namespace of the MeshUpgrade."""
+
+    name: str = Field(description="Its name.", min_length=1, max_length=253)
+
+
 class MeshSpec(ApiModel):
     """Which mesh to upgrade. It cannot be changed: make another MeshUpgrade for another mesh."""
 
@@ -60,6 +97,37 @@ class MeshSpec(ApiModel):
         max_length=53,
         pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
     )
+
+
+class VerifySpec(ApiModel):
+    """How the provenance of the chart is verified."""
+
+    keyring_secret_ref: LocalReference = Field(
+        description="Secret whose every key holds public keys in OpenPGP format; one of them has to have signed."
+    )
+
+
+class ValuesReference(ApiModel):
+    """Values out of a ConfigMap or Secret of the namespace."""
+
+    kind: ValuesKind = Field(description="ConfigMap or Secret.")
+    name: str = Field(description="Its name.", min_length=1, max_length=253)
+    key: str = Field(
+        default="values.yaml", description="Key in its data. Default: values.yaml.", min_length=1, max_length=253
+    )
+    target_path: str | None = Field(
+        default=None,
+        description=(
+            "Dotted path of the one value to set, as helm --set takes it; without it the content is a values file."
+        ),
+        min_length=1,
+        max_length=253,
+    )
+    literal: bool = Field(
+        default=False,
+        description="With targetPath: take the content as it is, as helm --set-literal does, and not as helm --set.",
+    )
+    optional: bool = Field(default=False, description="Go on without it when it, or its key, is not there.")
 
 
 class ChartSpec(ApiModel):
@@ -80,6 +148,15 @@ class ChartSpec(ApiModel):
         min_length=1,
         max_length=253,
     )
+    secret_ref: LocalReference | None = Field(
+        default=None,
+        description="Secret with the login: username and password, or .dockerconfigjson for an oci:// repository.",
+    )
+    cert_secret_ref: LocalReference | None = Field(
+        default=None,
+        description="Secret with ca.crt for a private authority, and tls.crt with tls.key for a client certificate.",
+    )
+    verify: VerifySpec | None = Field(default=None, description="Verify the provenance of the chart before it is used.")
     insecure: bool = Field(default=False, description="Speak plain http to an oci:// repository.")
 
 
@@ -108,6 +185,13 @@ class UpgradeSpec(ApiModel):
     retries: int = Field(
         default=2, ge=0, le=10, description="How often a failed attempt is tried again before the upgrade is Stalled."
     )
+    on_failure: OnFailure = Field(
+        default=OnFailure.ROLLBACK,
+        description=(
+            "When the attempts are used up. Rollback: bring the release back to the last verified revision, once. "
+            "Hold: leave it as it is, for inspection."
+        ),
+    )
 
     @field_validator("timeout")
     @classmethod
@@ -117,15 +201,58 @@ class UpgradeSpec(ApiModel):
 
 
 class CRDsSpec(ApiModel):
-    """Where the mesh's CRDs come from: by default the image that the chart's bootstrap Deployment names."""
+    """Where the mesh's CRDs come from, and what is done with them."""
 
+    policy: CRDPolicy = Field(
+        default=CRDPolicy.APPLY,
+        description=(
+            "Apply: bring them to what the release ships. Verify: refuse the upgrade when they are not there already. "
+            "Skip: leave them alone, and do not look."
+        ),
+    )
+    source: CRDSource = Field(
+        default=CRDSource.AUTO,
+        description=(
+            "Auto: the image that the chart's bootstrap Deployment names, else the crds/ folder of the chart. Chart, "
+            "Image and ConfigMap: only that."
+        ),
+    )
+    config_map_ref: LocalReference | None = Field(
+        default=None, description="ConfigMap whose every key holds CRDs in YAML; for source ConfigMap."
+    )
     image_ref: str | None = Field(
         default=None,
         description="Image to read the CRDs from, instead of the one that the rendered chart names.",
         min_length=1,
         max_length=1024,
     )
+    secret_ref: LocalReference | None = Field(
+        default=None,
+        description=(
+            "Secret with .dockerconfigjson, or username and password, for the registry of the image. Default: the "
+            "imagePullSecrets of the bootstrap's ServiceAccount."
+        ),
+    )
+    cert_secret_ref: LocalReference | None = Field(
+        default=None,
+        description="Secret with ca.crt for a private authority, and tls.crt with tls.key for a client certificate.",
+    )
     insecure: bool = Field(default=False, description="Speak plain http to the registry of that image.")
+    migrate_storage: bool = Field(
+        default=True,
+        description=(
+            "After the control plane is verified: store the objects of the CRDs in the version that the release "
+            "stores, and prune status.storedVersions."
+        ),
+    )
+    namespaces: dict[str, str] = Field(
+        default_factory=dict,
+        description=(
+            "By CRD name: the namespace for the objects of a CRD that was cluster-scoped and becomes namespaced, where "
+            "it cannot be told from the objects."
+        ),
+        max_length=32,
+    )
 
 
 class MeshConfigSpec(ApiModel):
@@ -158,6 +285,14 @@ class MeshUpgradeSpec(ApiModel):
             "release that runs plus spec.values. ResetThenReuse: the new chart's defaults, then the user's values of "
             "the release that runs, then spec.values."
         ),
+    )
+    values_from: list[ValuesReference] = Field(
+        default_factory=list,
+        description="Helm values out of ConfigMaps and Secrets; a later one goes before, and spec.values before all.",
+        max_length=32,
+    )
+    install_if_missing: bool = Field(
+        default=False, description="Install the mesh when there is no release of it, instead of refusing."
     )
     upgrade: UpgradeSpec = Field(default_factory=UpgradeSpec, description="How the upgrade is done.")
     crds: CRDsSpec = Field(default_factory=CRDsSpec, description="Where the mesh's CRDs come from.")

@@ -9,8 +9,10 @@ from meshupgrade.api.v1alpha1.base import ApiModel
 from meshupgrade.api.v1alpha1.conditions import Condition
 from meshupgrade.api.v1alpha1.findings import Finding
 
-MAX_HISTORY = 10
+MAX_HISTORY = 20
 MAX_FINDINGS = 50
+MAX_VALUES_SET = 256
+MAX_POINTER = 512
 
 
 class Phase(StrEnum):
@@ -28,17 +30,38 @@ class Phase(StrEnum):
     COMPLETED = "Completed"
     REFUSED = "Refused"
     RETRYING = "Retrying"
+    ROLLING_BACK = "RollingBack"
+    ROLLED_BACK = "RolledBack"
     FAILED = "Failed"
     INVALID = "Invalid"
     DUPLICATE = "Duplicate"
 
 
 class HistoryState(StrEnum):
-    """How an upgrade ended; Partial while it has not."""
+    """How an attempt ended; Partial while it has not."""
 
     PARTIAL = "Partial"
     COMPLETED = "Completed"
+    ROLLED_BACK = "RolledBack"
     FAILED = "Failed"
+
+
+class HistoryAction(StrEnum):
+    """What was done to the release."""
+
+    ADOPT = "Adopt"
+    INSTALL = "Install"
+    UPGRADE = "Upgrade"
+    ROLLBACK = "Rollback"
+
+
+class Remediation(StrEnum):
+    """What becomes, or became, of the release when the attempts are used up."""
+
+    DUE = "Due"
+    DONE = "Done"
+    FAILED = "Failed"
+    HELD = "Held"
 
 
 class Attempts(ApiModel):
@@ -48,6 +71,12 @@ class Attempts(ApiModel):
     count: int = Field(description="Attempts that failed so far.")
     message: str = Field(default="", description="Why the last one failed.", max_length=4096)
     reason: str = Field(default="", description="Reason of the last failure.", max_length=64)
+    remediation: Remediation | None = Field(
+        default=None,
+        description=(
+            "When they are used up. Due, Done and Failed: of the one rollback. Held: the release is left as it is."
+        ),
+    )
 
 
 class HelmProcess(ApiModel):
@@ -71,20 +100,47 @@ class PhaseDuration(ApiModel):
 
 
 class HistoryEntry(ApiModel):
-    """One upgrade of the mesh."""
+    """One attempt to bring the mesh to a version, or the rollback after the last one."""
 
+    action: HistoryAction = Field(
+        default=HistoryAction.UPGRADE,
+        description=(
+            "Upgrade, Install or Rollback; Adopt records a release that others made and that was seen healthy."
+        ),
+    )
     version: str = Field(description="The version it was for.", max_length=128)
     from_: str = Field(alias="from", description="The version before.", max_length=128)
     revision: int | None = Field(default=None, description="The revision of the Helm release.")
     verified: bool = Field(default=False, description="Whether the control plane was seen healthy at that revision.")
     chart_digest: str = Field(default="", description="Digest of the chart archive.", max_length=80)
     crd_digest: str = Field(default="", description="Digest of the image the CRDs came from.", max_length=80)
+    input_digest: str = Field(default="", description="Digest of the inputs that it was for.", max_length=80)
+    authorities: list[str] = Field(
+        default_factory=list,
+        description="SHA-256 of the certificates of the mesh's authority before it began, to be compared at the end.",
+        max_length=16,
+    )
     state: HistoryState = Field(description="How it ended; Partial while it has not.")
+    message: str = Field(default="", description="Why it failed.", max_length=1024)
     started_time: datetime = Field(description="When it began to write.")
     completion_time: datetime | None = Field(default=None, description="When it ended.")
     phases: list[PhaseDuration] = Field(default_factory=list, description="How long each phase took.", max_length=16)
     accepted_risks: list[str] = Field(
         default_factory=list, description="Risks that passed because they were accepted.", max_length=16
+    )
+
+
+class StorageMigration(ApiModel):
+    """How far the rewriting of stored objects has come, for a run that takes it up after a crash."""
+
+    crd: str = Field(description="The CRD whose objects are rewritten.", max_length=253)
+    generation: int = Field(description="Its metadata.generation; with another one its objects are begun anew.")
+    continue_token: str = Field(default="", description="Names the next page of its objects.", max_length=4096)
+    objects: int = Field(default=0, description="Objects of it looked at so far.")
+    finished: int = Field(default=0, description="Objects of the CRDs before it.")
+    rewritten: int = Field(default=0, description="Objects that were stored anew so far, of all CRDs.")
+    refused: list[str] = Field(
+        default_factory=list, description="Some of the objects of this CRD that were refused.", max_length=10
     )
 
 
@@ -121,7 +177,19 @@ class MeshUpgradeStatus(ApiModel):
     attempts: Attempts | None = Field(default=None, description="The budget of the current target.")
     helm_process: HelmProcess | None = Field(default=None, description="The Helm process under way, if any.")
     history: list[HistoryEntry] = Field(
-        default_factory=list, description="Upgrades, the newest first.", max_length=MAX_HISTORY
+        default_factory=list, description="Every attempt, the newest first.", max_length=MAX_HISTORY
+    )
+    values_set: list[str] = Field(
+        default_factory=list,
+        description=(
+            "With valuesPolicy Reuse or ResetThenReuse: the paths, as JSON pointers, of the values that the spec set "
+            "in the last verified release. What of it the spec sets no more is not reused."
+        ),
+        max_length=MAX_VALUES_SET,
+        json_schema_extra={"items": {"type": "string", "maxLength": MAX_POINTER}},
+    )
+    storage_migration: StorageMigration | None = Field(
+        default=None, description="How far the rewriting of stored objects has come, while it is under way."
     )
     data_plane: DataPlaneStatus | None = Field(default=None, description="The sidecars of the mesh, counted.")
     last_handled_reconcile_at: str | None = Field(

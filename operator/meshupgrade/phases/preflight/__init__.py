@@ -1,33 +1,62 @@
-"""Phase 2, Preflight: everything that can be known before the first write. One check a module."""
+"""Phase 2, Preflight: everything that can be known before the first write. One check a module, all listed in CHECKS."""
 
 from meshupgrade.api.v1alpha1.conditions import ConditionType, Reason
 from meshupgrade.api.v1alpha1.status import Phase
-from meshupgrade.phases.preflight import identity, objects, release_pending, target, values_dropped
+from meshupgrade.phases.preflight import (
+    autoscaling,
+    capacity,
+    certificate,
+    custom_resources,
+    health,
+    identity,
+    images,
+    managed_elsewhere,
+    objects,
+    release_pending,
+    rollback,
+    sidecar_image,
+    target,
+    values_dropped,
+    values_ignored,
+)
+from meshupgrade.phases.preflight.check import Check, run_checks, together
 from meshupgrade.phases.shape import Outcome, PhasePlan, Work
 
-__all__ = ["Preflight"]
+__all__ = ["CHECKS", "Preflight"]
 
-CHECKS = (identity.check, values_dropped.check, objects.check)
-"""The checks that look at the rendered target."""
+CHECKS: tuple[Check, ...] = (
+    identity.CHECK,
+    objects.CHECK,
+    values_dropped.CHECK,
+    values_ignored.CHECK,
+    images.CHECK,
+    sidecar_image.CHECK,
+    autoscaling.CHECK,
+    capacity.CHECK,
+    health.CHECK,
+    certificate.CHECK,
+    managed_elsewhere.CHECK,
+    custom_resources.CHECK,
+    rollback.CHECK,
+)
+"""Every check; what they find is told in this order within a severity."""
 
 
 class Preflight:
-    """Renders the target as Helm would, and asks the API server about each object of it."""
+    """Renders the target as Helm would, and has every check look at it."""
 
     name = Phase.PREFLIGHT
     condition = ConditionType.PREFLIGHT_PASSED
 
     async def plan(self, work: Work) -> PhasePlan:
         """Give all findings; put the rendered target into the Work."""
-        findings = await release_pending.check(work)
-        if findings:
+        if findings := await release_pending.check(work):
             return PhasePlan(findings)
-        findings = await target.make(work)
-        if work.target is None:
-            return PhasePlan(findings)
-        for check in CHECKS:
-            findings += await check(work)
-        return PhasePlan(findings)
+        early = [check for check in CHECKS if not check.needs_target]
+        unmade, found = await together(target.make(work), run_checks(early, work))
+        if work.target is not None:
+            found += await run_checks([check for check in CHECKS if check.needs_target], work)
+        return PhasePlan([*unmade, *found])
 
     async def apply(self, work: Work) -> Outcome:
         """Nothing is written; say what was looked at."""
@@ -37,5 +66,6 @@ class Preflight:
         return Outcome(
             Reason.DONE,
             f"{len(rendered.objects())} objects and {len(work.need_target().crds)} CRDs of chart "
-            f"{rendered.chart_name} {rendered.chart_version} were checked{note}",
+            f"{rendered.chart_name} {rendered.chart_version} were checked, and "
+            f"{', '.join(check.looks_at for check in CHECKS)}{note}",
         )

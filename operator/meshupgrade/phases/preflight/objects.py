@@ -1,143 +1,97 @@
-"""Asks the API server about every object of the target: a server-side dry run each, as Helm will apply it.
+"""What the API server has against the objects of the target, hooks included, and whose fields Helm would take over."""
 
-`helm upgrade --dry-run=server` does not see a change of an immutable field; this does (design, section 8).
-"""
-
-import asyncio
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
 from meshupgrade.api.v1alpha1.findings import Finding, FindingName, Severity
-from meshupgrade.api.v1alpha1.status import Phase
-from meshupgrade.kube.client import Kube, ObjectRef
-from meshupgrade.kube.errors import Forbidden, KindNotServed, KubeError, NotFound, Rejected, Unreachable
+from meshupgrade.helm.release import Release
+from meshupgrade.kube.client import ObjectRef
+from meshupgrade.kube.errors import KindNotServed
 from meshupgrade.phases.fit import release_fits
+from meshupgrade.phases.preflight.arriving import arrives, arriving_findings
+from meshupgrade.phases.preflight.check import Check, enumerate_some, finding, together
+from meshupgrade.phases.preflight.dry_run import Answer, try_hooks, try_objects
+from meshupgrade.phases.preflight.refusals import brief, is_immutable, refusal
 from meshupgrade.phases.shape import Work
 
-__all__ = ["check", "immutable_objects"]
+__all__ = ["CHECK", "immutable_objects", "owner_findings", "refused_objects"]
 
-HELM_MANAGER = "helm"
-"""The field manager under which the Helm CLI applies."""
-
-NOT_CONTENT = ("apiVersion", "kind", "metadata", "status")
-PARALLEL = 8
-_IMMUTABLE = re.compile(r"immutable|may not change|cannot be changed|cannot change|updates to .* are forbidden")
-
-
-@dataclass(frozen=True)
-class _Refusal:
-    ref: ObjectRef
-    error: KubeError
+AUTOSCALER = "kube-controller-manager"
+"""Who writes the replicas that an autoscaler asks for; the check of autoscaling speaks of them."""
 
 
 async def check(work: Work) -> list[Finding]:
     """Give a finding for each object that the API server would not take; none when Helm has nothing to do."""
     if release_fits(work):
         return []
-    return [_finding(refusal) for refusal in await _refusals(work)]
+    rendered = work.need_target().rendered
+    events = ("pre-upgrade", "post-upgrade") if work.live is not None else ("pre-install", "post-install")
+    objects, hooks = await together(try_objects(work, rendered), try_hooks(work, rendered, events))
+    answers = [*objects, *hooks]
+    crds = work.need_target().crds
+    unserved = [answer for answer in answers if isinstance(answer.error, KindNotServed)]
+    late = [item for answer in unserved for item in arriving_findings(answer.ref, answer.obj, crds)]
+    found = [refusal(answer.ref, answer.error) for answer in _due(work, answers) if answer.error is not None]
+    return [*found, *late, *owner_findings(objects)]
 
 
-async def immutable_objects(work: Work) -> list[ObjectRef]:
-    """Give the objects that can only be changed by deleting and creating them."""
-    return [refusal.ref for refusal in await _refusals(work) if _is_immutable(refusal.error)]
+async def immutable_objects(work: Work, release: Release) -> list[ObjectRef]:
+    """Give the objects of a release that can only be changed by deleting and creating them."""
+    answers = _due(work, await try_objects(work, release, owners=False))
+    return [answer.ref for answer in answers if answer.error is not None and is_immutable(answer.ref, answer.error)]
 
 
-async def _refusals(work: Work) -> list[_Refusal]:
-    limit = asyncio.Semaphore(PARALLEL)
-    arriving = {(crd["spec"]["group"], crd["spec"]["names"]["kind"]) for crd in work.need_target().crds}
-
-    async def ask(obj: Mapping[str, Any]) -> _Refusal | None:
-        group = obj["apiVersion"].rpartition("/")[0]
-        async with limit:
-            try:
-                namespaced = await work.tools.kube.is_namespaced(obj["apiVersion"], obj["kind"])
-                namespace = work.namespace if namespaced else None
-                await _try(work.tools.kube, obj, namespace)
-            except Unreachable:
-                raise
-            except KindNotServed as error:
-                # It comes with the CRDs of this very hop, which are applied before Helm runs.
-                return None if (group, obj["kind"]) in arriving else _Refusal(ObjectRef.of(obj, work.namespace), error)
-            except KubeError as error:
-                return _Refusal(ObjectRef.of(obj, namespace), error)
-        return None
-
-    answers = await asyncio.gather(*(ask(obj) for obj in work.need_target().rendered.objects()))
-    return [answer for answer in answers if answer is not None]
+async def refused_objects(work: Work, release: Release) -> list[str]:
+    """Say of each object of a release that the API server would not take why; those that are immutable left out."""
+    answers = _due(work, await try_objects(work, release, owners=False))
+    return [
+        f"{answer.ref}: {brief(answer.ref, answer.error)}"
+        for answer in answers
+        if answer.error is not None and not is_immutable(answer.ref, answer.error)
+    ]
 
 
-async def _try(kube: Kube, obj: Mapping[str, Any], namespace: str | None) -> None:
-    """Have the API server try the apply. Raises KubeError when it refuses."""
-    try:
-        await kube.apply(obj, namespace=namespace, manager=HELM_MANAGER, dry_run=True)
-    except Rejected:
-        live = await kube.find(ObjectRef.of(obj, namespace))
-        if live is None or not _is_client_side(live):
-            raise
-        # Helm first makes the fields that it once wrote client-side its own, so that what the chart dropped goes. A dry
-        # run cannot take that step; to replace the content of the object is what it comes to.
-        content = [
-            {"op": "add", "path": f"/{key}", "value": value} for key, value in obj.items() if key not in NOT_CONTENT
-        ]
-        await kube.json_patch(ObjectRef.of(obj, namespace), content, dry_run=True)
+def owner_findings(answers: Sequence[Answer]) -> list[Finding]:
+    """Name, for each manager that set fields to something else than the chart does, these fields; never their values.
 
-
-def _is_client_side(live: Mapping[str, Any]) -> bool:
-    """Tell whether Helm wrote the object client-side, as Helm 3 does."""
-    return any(
-        entry.get("manager") == HELM_MANAGER and entry.get("operation") == "Update"
-        for entry in live["metadata"].get("managedFields") or []
-    )
-
-
-def _is_immutable(error: KubeError) -> bool:
-    return isinstance(error, Rejected) and _IMMUTABLE.search(error.message) is not None
-
-
-def _finding(refusal: _Refusal) -> Finding:
-    name, severity, remedy = _verdict(refusal)
-    return Finding(
-        name=name,
-        severity=severity,
-        phase=Phase.PREFLIGHT,
-        message=f"{refusal.ref}: {_brief(refusal.error)}",
-        remedy=remedy,
-    )
-
-
-def _verdict(refusal: _Refusal) -> tuple[FindingName, Severity, str]:
-    error = refusal.error
-    if _is_immutable(error):
-        return (
-            FindingName.IMMUTABLE_FIELD_CHANGED,
-            Severity.RISK,
-            f"Add ImmutableFieldChanged to spec.upgrade.acceptRisks to have {refusal.ref} deleted and created again, "
-            "its Pods included, or choose a version without the change.",
+    Whoever edits by hand has to know that it does not last: Helm takes these fields over.
+    """
+    fields: dict[str, list[str]] = {}
+    for answer in answers:
+        for manager, path in answer.owners:
+            if (manager, path) != (AUTOSCALER, ".spec.replicas"):
+                fields.setdefault(manager, []).append(f"{answer.ref} {path}")
+    return [
+        finding(
+            FindingName.FIELD_CONFLICT,
+            Severity.WARNING,
+            f"{manager} set fields to something else than the chart does, and the upgrade takes them over: "
+            f"{enumerate_some(taken)}",
+            f"Put what has to stay into spec.values, and keep {manager} from setting it again.",
         )
-    match error:
-        case KindNotServed():
-            return (
-                FindingName.REMOVED_APIS,
-                Severity.ERROR,
-                "Switch off, in spec.values, the part of the chart that makes it, or choose a newer chart version.",
-            )
-        case Forbidden() if re.search(r"cannot \w+ resource|attempting to grant", error.message):
-            return FindingName.FORBIDDEN, Severity.ERROR, "Give the operator's account the right that is named."
-        case NotFound() if "namespaces" in error.message:
-            return FindingName.NAMESPACE_MISSING, Severity.ERROR, "Create the namespace, or correct spec.values."
-        case Rejected() if "does not support dry run" in error.message:
-            return (
-                FindingName.DRY_RUN_UNSUPPORTED,
-                Severity.WARNING,
-                "An admission webhook cannot say beforehand whether it takes the object; set its sideEffects to None.",
-            )
-    return FindingName.OBJECT_REJECTED, Severity.ERROR, "Correct spec.values so that the API server takes the object."
+        for manager, taken in sorted(fields.items())
+    ]
 
 
-def _brief(error: KubeError) -> str:
-    """Give the API server's message without the name of the object, which is told already, and without long values."""
-    text = re.sub(r'^[\w.]+ "[^"]+" is invalid: ', "", str(error))
-    text = re.sub(r"Invalid value: (map\[.*?\]|[\w.]+\{.*\}|\{.{200,}?\}): ", "", text, flags=re.DOTALL)
-    return text if len(text) <= 600 else text[:600] + " …"
+def _due(work: Work, answers: Sequence[Answer]) -> list[Answer]:
+    """Give the refusals; a kind that comes with the CRDs of this very hop, before Helm runs, is none."""
+    crds = work.target.crds if work.target is not None else ()
+    return [
+        answer
+        for answer in answers
+        if answer.error is not None and not (isinstance(answer.error, KindNotServed) and arrives(answer.ref, crds))
+    ]
+
+
+CHECK = Check(
+    (
+        FindingName.OBJECT_REJECTED,
+        FindingName.IMMUTABLE_FIELD_CHANGED,
+        FindingName.REMOVED_APIS,
+        FindingName.NAMESPACE_MISSING,
+        FindingName.DRY_RUN_UNSUPPORTED,
+        FindingName.FIELD_CONFLICT,
+    ),
+    "each object, hooks included, by a dry run",
+    check,
+    timeout=60.0,
+)

@@ -15,8 +15,10 @@ async def check(work: Work) -> list[Finding]:
 
     Raises Busy while it may still be worked on. One that is ours was unlocked before, when its process is gone.
     """
-    newest = work.revisions[0]
-    if not newest.status.pending:
+    if not work.revisions:
+        return []
+    newest = work.revisions[0] if work.revisions else None
+    if newest is None or not newest.status.pending:
         return []
     release = await work.storage.read(newest.revision)
     what = f"release {work.release} revision {newest.revision} is {newest.status}"

@@ -4,18 +4,22 @@ What keeps the target from being made is a finding here: ChartNotFound, RenderFa
 and TooNew, RemovedAPIs, CRDSourceUnavailable.
 """
 
+import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import semver
 
 from meshupgrade.api.v1alpha1.findings import Finding, FindingName, Severity
-from meshupgrade.api.v1alpha1.names import OWNER_LABEL
+from meshupgrade.api.v1alpha1.names import OWNER_LABEL, owner_value
 from meshupgrade.api.v1alpha1.status import Phase
+from meshupgrade.domain.secrets import texts
+from meshupgrade.helm.archive import read_defaults
+from meshupgrade.helm.chart_cache import ChartArchive, ChartCache
 from meshupgrade.helm.charts import fetch_chart
-from meshupgrade.helm.driver import ChartSource, UpgradeRequest
+from meshupgrade.helm.driver import UpgradeRequest
 from meshupgrade.helm.errors import (
     HelmError,
     HelmTimedOut,
@@ -26,37 +30,32 @@ from meshupgrade.helm.errors import (
     RenderError,
     ValuesRejected,
 )
-from meshupgrade.helm.release import Release
-from meshupgrade.oci import ImageCRDs, OCIError, read_crds
-from meshupgrade.phases.fit import desired_values
+from meshupgrade.helm.repository import RepositoryError
+from meshupgrade.phases.chart_source import repository_finding
+from meshupgrade.phases.fit import desired_defaults, desired_values
+from meshupgrade.phases.preflight.crd_source import target_crds
+from meshupgrade.phases.preflight.provenance import NotVerified, verify_chart
+from meshupgrade.phases.references import ReferenceInvalid
 from meshupgrade.phases.shape import Busy, Target, Work
 
-__all__ = ["bootstrap_image", "make", "owner_label"]
-
-
-def owner_label(work: Work, revision: int) -> str:
-    """Give the label value that marks a revision as made by this object.
-
-    It names the revision, since Helm hands labels on from one revision to the next, whoever makes it.
-    """
-    return f"{work.uid}.{revision}"
+__all__ = ["make"]
 
 
 async def make(work: Work) -> list[Finding]:
     """Put the target into the Work, or give what keeps it from being made.
 
-    Raises HelmUnreachable, HelmTimedOut, RegistryUnreachable and Busy, which are worth another try.
+    Raises HelmUnreachable, HelmTimedOut, RepositoryUnreachable, RegistryUnreachable and Busy, which are worth another
+    try.
     """
-    assert work.chart is not None
-    source = ChartSource(work.repository, work.chart_name, work.chart.raw_version, work.spec.chart.insecure)
+    if work.value_findings:
+        return list(work.value_findings)
+    archive = await _archive(work)
+    if isinstance(archive, Finding):
+        return [archive]
     try:
-        archive = await fetch_chart(work.tools.helm, work.tools.cache / "charts", source, work.chart.digest)
-    except (HelmUnreachable, HelmTimedOut):
-        raise
-    except HelmError as error:
-        return [_not_fetched(source, error)]
-    request = _request(work, archive.path)
-    try:
+        defaults = await asyncio.to_thread(read_defaults, archive.path)
+        work.tools.secrets.keep(work.owner, (), public=texts(defaults))
+        request = _request(work, archive.path, desired_defaults(work, defaults))
         rendered = await work.tools.helm.dry_run(request)
     except (HelmUnreachable, HelmTimedOut):
         raise
@@ -64,55 +63,45 @@ async def make(work: Work) -> list[Finding]:
         raise Busy(f"another Helm operation works on release {work.release}; it is waited for") from error
     except HelmError as error:
         return [await _render_finding(work, error)]
-    image = work.spec.crds.image_ref or bootstrap_image(work, rendered.objects())
-    if image is None:
-        return [_no_bootstrap(work, rendered)]
-    try:
-        crds = await _read_crds(work, image)
-    except OCIError as error:
-        if error.transient:
-            raise
-        return [_crds_unavailable(image, error)]
+    crds = await target_crds(work, archive, rendered)
+    if isinstance(crds, Finding):
+        return [crds]
     work.target = Target(archive.path, archive.digest, request, rendered, crds.crds, crds.digest)
     return []
 
 
-def bootstrap_image(work: Work, objects: Sequence[Mapping[str, Any]]) -> str | None:
-    """Give the image that carries the CRDs: that of the first of the known containers of the bootstrap Deployment."""
-    facts = work.distribution.bootstrap
-    for obj in objects:
-        if obj["kind"] != "Deployment" or obj["metadata"]["name"] != facts.deployment:
-            continue
-        pod = obj["spec"]["template"]["spec"]
-        images = {
-            container["name"]: container["image"]
-            for container in [*(pod.get("initContainers") or []), *pod["containers"]]
-        }
-        return next((images[name] for name in facts.containers if name in images), None)
-    return None
+async def _archive(work: Work) -> ChartArchive | Finding:
+    """Fetch the chart, and verify where it comes from when the spec wants it."""
+    assert work.chart is not None
+    assert work.source is not None
+    verify = work.spec.chart.verify
+    cache = ChartCache(work.tools.cache / "charts")
+    try:
+        archive = await fetch_chart(work.tools.http, cache, work.source, work.chart, provenance=verify is not None)
+        if verify is not None:
+            await verify_chart(work, archive, verify)
+    except ReferenceInvalid as error:
+        return error.finding
+    except NotVerified as error:
+        return error.finding
+    except RepositoryError as error:
+        if error.transient:
+            raise
+        return repository_finding(error, Phase.PREFLIGHT)
+    return archive
 
 
-def _request(work: Work, chart: Path) -> UpgradeRequest:
-    revision = work.revisions[0].revision + 1
+def _request(work: Work, chart: Path, defaults: Mapping[str, Any] | None) -> UpgradeRequest:
     return UpgradeRequest(
         release=work.release,
         namespace=work.namespace,
         chart=chart,
         values=desired_values(work),
-        policy=work.spec.values_policy,
+        defaults=defaults,
+        install=work.live is None,
         timeout=work.timeout,
         description=f"meshupgrade {work.uid}/{work.generation}",
-        labels={OWNER_LABEL: owner_label(work, revision)},
-    )
-
-
-async def _read_crds(work: Work, image: str) -> ImageCRDs:
-    return await read_crds(
-        image,
-        work.distribution.bootstrap.crd_folder,
-        session=work.tools.http,
-        insecure=work.spec.crds.insecure,
-        cache_dir=work.tools.cache / "crds",
+        labels={OWNER_LABEL: owner_value(work.uid, work.next_revision())},
     )
 
 
@@ -133,16 +122,6 @@ async def _render_finding(work: Work, error: HelmError) -> Finding:
         case _ if "is forbidden" in str(error):
             name, remedy = FindingName.FORBIDDEN, "Give the operator's account the right that is named."
     return Finding(name=name, severity=Severity.ERROR, phase=Phase.PREFLIGHT, message=str(error), remedy=remedy)
-
-
-def _not_fetched(source: ChartSource, error: HelmError) -> Finding:
-    return Finding(
-        name=FindingName.CHART_NOT_FOUND,
-        severity=Severity.ERROR,
-        phase=Phase.PREFLIGHT,
-        message=f"chart {source.name} {source.version} cannot be fetched from {source.repository}: {error}",
-        remedy="Check spec.chart and spec.version against what the repository has.",
-    )
 
 
 def _removed_apis(message: str) -> Finding:
@@ -170,26 +149,3 @@ def _kubernetes_finding(message: str, server: str) -> FindingName:
     if any(semver.Version.parse(bound, optional_minor_and_patch=True) > running for bound in bounds):
         return FindingName.KUBERNETES_TOO_OLD
     return FindingName.KUBERNETES_TOO_NEW
-
-
-def _no_bootstrap(work: Work, rendered: Release) -> Finding:
-    facts = work.distribution.bootstrap
-    return Finding(
-        name=FindingName.CRD_SOURCE_UNAVAILABLE,
-        severity=Severity.ERROR,
-        phase=Phase.CRDS,
-        message=f"chart {rendered.chart_name} {rendered.chart_version} renders no Deployment {facts.deployment} with a "
-        f"container {' or '.join(facts.containers)}, whose image carries the CRDs",
-        remedy="Check that the chart is one of the distribution, or set spec.crds.imageRef.",
-    )
-
-
-def _crds_unavailable(image: str, error: OCIError) -> Finding:
-    return Finding(
-        name=FindingName.CRD_SOURCE_UNAVAILABLE,
-        severity=Severity.ERROR,
-        phase=Phase.CRDS,
-        message=f"the CRDs of this version cannot be read out of the image {image}: {error}",
-        remedy="Set the image registry and tag in spec.values to an image that exists, or spec.crds.imageRef to one "
-        "that carries the CRDs; spec.crds.insecure for a registry that speaks plain http.",
-    )

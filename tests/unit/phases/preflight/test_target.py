@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from meshupgrade.api.v1alpha1.findings import FindingName
-from meshupgrade.api.v1alpha1.names import OWNER_LABEL
 from meshupgrade.api.v1alpha1.spec import DistributionName
-from meshupgrade.phases.preflight.target import _kubernetes_finding, bootstrap_image, owner_label
+from meshupgrade.phases.preflight.crd_source import bootstrap_image
+from meshupgrade.phases.preflight.target import _kubernetes_finding
 from tests.unit.phases.works import make_work
 
 OSM, FSM = DistributionName.OSM, DistributionName.FSM
@@ -60,9 +60,3 @@ def test_the_image_that_carries_the_crds(
 def test_too_old_is_told_from_too_new(constraint: str, server: str, name: FindingName) -> None:
     message = f"chart requires kubeVersion: {constraint} which is incompatible with Kubernetes {server}"
     assert _kubernetes_finding(message, server) is name
-
-
-def test_a_revision_is_marked_with_its_own_number() -> None:
-    work = make_work(revisions=(4, 3))
-    assert owner_label(work, 5) == "u1.5"
-    assert OWNER_LABEL == "meshupgrade.io/owner"

@@ -1,0 +1,162 @@
+"""Phase 3, CRDs: what the release ships, merged into what lives, server-side applied.
+
+Helm upgrades no CRDs; the mesh's own bootstrap replaces them. We merge (see meshupgrade.domain.crds), before the
+control plane that needs them runs. CRDs only roll forward.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Sequence
+
+from meshupgrade.api.v1alpha1.conditions import ConditionType, Reason
+from meshupgrade.api.v1alpha1.findings import Finding
+from meshupgrade.api.v1alpha1.names import CRD_LEASE
+from meshupgrade.api.v1alpha1.spec import CRDPolicy
+from meshupgrade.api.v1alpha1.status import Phase
+from meshupgrade.domain.crd_changes import CRDChange, ExpectedCRD, Look
+from meshupgrade.domain.scope import ScopeChange
+from meshupgrade.domain.versions import parse_version
+from meshupgrade.helm.process import boot_id, is_running, started_ticks
+from meshupgrade.kube.lease import HeldLease, LeaseLost, hold_lease
+from meshupgrade.phases.crds import told
+from meshupgrade.phases.crds.bootstraps import Bootstrap, find_bootstraps
+from meshupgrade.phases.crds.fence import hold_off
+from meshupgrade.phases.crds.look import Looker
+from meshupgrade.phases.crds.scope_change import change_scopes
+from meshupgrade.phases.crds.verify import crds_missing
+from meshupgrade.phases.crds.write import put_right, write_all, written_back
+from meshupgrade.phases.shape import Busy, Outcome, PhasePlan, Work
+
+__all__ = ["CRDs"]
+
+
+class CRDs:
+    """Applies the CRDs of the target."""
+
+    name = Phase.CRDS
+    condition = ConditionType.CRDS_APPLIED
+
+    def __init__(self) -> None:
+        # Within one operator the Lease has one holder; its own meshes take turns here.
+        self._one_mesh_at_a_time = asyncio.Lock()
+
+    async def plan(self, work: Work) -> PhasePlan:
+        """Give what would change, and what the API server has against it."""
+        if work.spec.crds.policy is CRDPolicy.SKIP:
+            return PhasePlan()
+        bootstraps = await find_bootstraps(work.tools.kube)
+        looks = await Looker(work, bootstraps).look_at_all(work.need_target().crds)
+        work.crd_looks = looks
+        changes = _changes(looks)
+        findings = [finding for look in looks for finding in look.findings]
+        due = [str(change) for change in (*_scope_changes(looks), *changes)]
+        if work.spec.crds.policy is CRDPolicy.VERIFY:
+            return PhasePlan([*findings, *crds_missing(looks)])
+        findings += _older_meshes(work, bootstraps, changes)
+        return PhasePlan(findings, due)
+
+    async def apply(self, work: Work) -> Outcome:
+        """Apply what is due, wait until it is served, and read it back."""
+        if work.spec.crds.policy is CRDPolicy.SKIP:
+            return Outcome(Reason.NOTHING_TO_DO, "spec.crds.policy is Skip: the CRDs were not looked at")
+        if work.spec.crds.policy is CRDPolicy.VERIFY:
+            total = len(work.need_target().crds)
+            return Outcome(Reason.NOTHING_TO_DO, f"all {total} CRDs are as this version needs them; none was written")
+        bootstraps = await find_bootstraps(work.tools.kube)
+        looker = Looker(work, bootstraps)
+        looks = work.crd_looks or await looker.look_at_all(work.need_target().crds)
+        work.expected_crds = _expected(looks)
+        changes, scopes = _changes(looks), _scope_changes(looks)
+        if not changes and not scopes:
+            return Outcome(Reason.NOTHING_TO_DO, f"all {len(looks)} CRDs are as this version needs them")
+        resources = "no custom resource was touched"
+        async with self._alone(work) as lease:
+            groups = {change.group for change in changes} | {change.group for change in scopes}
+            quiet = await hold_off(work, bootstraps, groups)
+            if scopes:
+                resources = await change_scopes(work, scopes, lease.check)
+                looks = await looker.look_at_all(work.need_target().crds)
+                work.expected_crds, changes = _expected(looks), _changes(looks)
+            await write_all(work, looker, changes, lease.check)
+            changed = {change.name: work.expected_crds[change.name] for change in changes}
+            await put_right(work, changed, lease.check, watch=not quiet)
+        work.tools.kube.forget_discovery()
+        created = sum(change.live is None for change in changes)
+        return Outcome(
+            Reason.DONE,
+            f"of {len(looks)} CRDs {created} created, {len(changes) - created} changed, {len(looks) - len(changes)} "
+            f"left as they were; {resources}",
+        )
+
+    async def after_control_plane(self, work: Work) -> Outcome | None:
+        """Look again once the new control plane is up, whose bootstrap has written its own CRDs.
+
+        Gives an outcome in place of the phase's own when CRDs had to be put right. Raises as apply does.
+        """
+        if not await written_back(work, work.expected_crds):
+            return None
+        async with self._alone(work) as lease:
+            again = await put_right(work, work.expected_crds, lease.check)
+        work.tools.kube.forget_discovery()
+        named = ", ".join(f"{name} (by {writer})" for name, writer in sorted(again.items()))
+        return Outcome(Reason.DONE, f"somebody wrote CRDs back while the upgrade ran, and they were put right: {named}")
+
+    @contextlib.asynccontextmanager
+    async def _alone(self, work: Work) -> AsyncIterator[HeldLease]:
+        """Be the only one in the cluster that writes CRDs while entered. Raises Busy when that is lost."""
+
+        async def waiting(holder: str) -> None:
+            await work.report(f"waiting for {_told(holder)}, which is writing CRDs")
+
+        kube = work.tools.kube
+        async with self._one_mesh_at_a_time:
+            try:
+                async with hold_lease(kube, CRD_LEASE, _identity(work), waiting=waiting, is_gone=_is_gone) as lease:
+                    yield lease
+            except LeaseLost as error:
+                raise Busy("the Lease under which CRDs are written was lost; it is tried again") from error
+
+
+def _changes(looks: Sequence[Look]) -> list[CRDChange]:
+    return [look.change for look in looks if look.change is not None]
+
+
+def _scope_changes(looks: Sequence[Look]) -> list[ScopeChange]:
+    return [look.scope for look in looks if look.scope is not None]
+
+
+def _expected(looks: Sequence[Look]) -> dict[str, ExpectedCRD]:
+    return {look.name: look.expected for look in looks if look.expected is not None}
+
+
+def _older_meshes(work: Work, bootstraps: Sequence[Bootstrap], changes: Sequence[CRDChange]) -> list[Finding]:
+    """Tell of other, older meshes whose bootstraps replace the CRDs that change now."""
+    version = parse_version(work.spec.version)
+    findings = []
+    for other in bootstraps:
+        if other.namespace == work.namespace or not other.replicas or not other.replaces:
+            continue
+        crds = [change.name for change in changes if change.live is not None and other.brings([change.group])]
+        if crds and (other.version is None or other.version < version):
+            findings.append(told.written_back(other, crds))
+    return findings
+
+
+def _identity(work: Work) -> str:
+    """Give what names this process and the mesh: several meshes of one operator are several holders."""
+    pid = os.getpid()
+    return f"{boot_id()}/{pid}/{started_ticks(pid)} {work.namespace}/{work.release}"
+
+
+def _told(holder: str) -> str:
+    """Give a holder in words; what is no identity of ours stays as it is."""
+    _, _, mesh = holder.partition(" ")
+    return f"the upgrade of {mesh}" if "/" in mesh else holder
+
+
+def _is_gone(holder: str) -> bool:
+    """Tell whether a holder is a process of this very host that runs no more; of others nothing is known."""
+    host, _, process = holder.partition(" ")[0].partition(f"{boot_id()}/")
+    pid, _, ticks = process.partition("/")
+    return not host and pid.isdigit() and ticks.isdigit() and not is_running(int(pid), int(ticks))

@@ -1,0 +1,103 @@
+"""SidecarImageStale: the live MeshConfig names another sidecar than the new release ships with (osm #4371).
+
+An upgrade does not touch the MeshConfig, so new Pods would go on getting the sidecar of before.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from meshupgrade.api.v1alpha1.findings import Finding, FindingName, Severity
+from meshupgrade.distributions import Distribution
+from meshupgrade.domain.merge import dotted, lookup, merge_patch, with_value
+from meshupgrade.helm.release import Release
+from meshupgrade.phases.mesh_config import find_mesh_config
+from meshupgrade.phases.preflight.check import Check, finding
+from meshupgrade.phases.preset import preset_of
+from meshupgrade.phases.shape import Work
+
+__all__ = ["CHECK", "stale_findings"]
+
+DRIVERS = ("sidecar", "sidecarDrivers")
+CLASS = ("sidecar", "sidecarClass")
+MAX_PATCH = 700
+
+Spec = Mapping[str, Any]
+
+
+async def check(work: Work) -> list[Finding]:
+    """Compare the MeshConfig, as spec.meshConfig.patch leaves it, with the defaults of the new release."""
+    live = await find_mesh_config(work)
+    if live is None:
+        return []
+    patched = merge_patch(live.get("spec") or {}, work.spec.mesh_config.patch)
+    before = preset_of(work.live.objects()) if work.live is not None else {}
+    return stale_findings(patched, before, work.need_target().rendered, work.distribution)
+
+
+def stale_findings(live: Spec, before: Spec, rendered: Release, facts: Distribution) -> list[Finding]:
+    """Give the finding for images of the MeshConfig that are not those of the new release.
+
+    It warns when they are the defaults of the release before; one that somebody chose is only told.
+    """
+    new, path = preset_of(rendered.objects()), facts.mesh_config.sidecar_image_path
+    changes: list[str] = []
+    patch: dict[str, Any] = {}
+    defaults = False
+    image = lookup(live, path)
+    wanted = lookup(new, path) or _driver_images(new).get(str(lookup(new, CLASS))) or _injector_image(rendered, facts)
+    if image and wanted and image != wanted:
+        changes.append(f"spec.{dotted(path)} is {image}, the release ships {wanted}")
+        patch = with_value(patch, path, wanted)
+        defaults = image == (lookup(before, path) or image)
+    images, shipped = _driver_images(live), _driver_images(new)
+    outdated = {name for name in images if shipped.get(name) not in (None, "", images[name])}
+    if outdated:
+        changes += [
+            f"spec.{dotted(DRIVERS)}[{name}] has {images[name]}, the release ships {shipped[name]}"
+            for name in sorted(outdated)
+        ]
+        drivers = [
+            {**driver, "sidecarImage": shipped[driver["sidecarName"]]}
+            if driver.get("sidecarName") in outdated
+            else driver
+            for driver in lookup(live, DRIVERS)
+        ]
+        patch = with_value(patch, DRIVERS, drivers)
+        defaults = defaults or all(images[name] == _driver_images(before).get(name, images[name]) for name in outdated)
+    if not changes:
+        return []
+    text = json.dumps(patch)
+    return [
+        finding(
+            FindingName.SIDECAR_IMAGE_STALE,
+            Severity.WARNING if defaults else Severity.INFO,
+            f"the MeshConfig keeps the sidecar of before, which an upgrade does not touch: {'; '.join(changes)}",
+            f"Set spec.meshConfig.patch to {text}, then restart the meshed workloads."
+            if len(text) <= MAX_PATCH
+            else "Set these images by spec.meshConfig.patch, then restart the meshed workloads.",
+        )
+    ]
+
+
+def _driver_images(spec: Spec) -> dict[str, str]:
+    drivers = lookup(spec, DRIVERS)
+    return {
+        str(driver["sidecarName"]): str(driver.get("sidecarImage") or "")
+        for driver in (drivers if isinstance(drivers, list) else [])
+        if isinstance(driver, Mapping) and "sidecarName" in driver
+    }
+
+
+def _injector_image(rendered: Release, facts: Distribution) -> str | None:
+    """Give the image that the injector falls back to."""
+    for obj in rendered.objects():
+        if obj["kind"] == "Deployment" and obj["metadata"]["name"] == facts.injector.deployment:
+            for container in obj["spec"]["template"]["spec"]["containers"]:
+                for variable in container.get("env") or []:
+                    if variable["name"] == facts.injector.sidecar_image_env:
+                        return variable.get("value") or None
+    return None
+
+
+CHECK = Check((FindingName.SIDECAR_IMAGE_STALE,), "the sidecar images of the MeshConfig", check, Severity.WARNING)

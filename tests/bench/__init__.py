@@ -1,0 +1,1 @@
+"""`make bench`: an upgrade by the operator beside the same upgrade by Helm and by hand."""

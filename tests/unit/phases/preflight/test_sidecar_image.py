@@ -1,0 +1,92 @@
+"""Which sidecar images of a MeshConfig are not those of the new release."""
+
+import json
+from typing import Any
+
+import pytest
+
+from meshupgrade.api.v1alpha1.findings import FindingName, Severity
+from meshupgrade.api.v1alpha1.spec import DistributionName
+from meshupgrade.distributions import load_distribution
+from meshupgrade.helm.release import Release
+from meshupgrade.phases.preflight.sidecar_image import stale_findings
+from tests.unit.phases.preflight.releases import deployment, rendered
+
+EDGE, OSM = load_distribution(DistributionName.OSM_EDGE), load_distribution(DistributionName.OSM)
+
+
+def preset(**sidecar: Any) -> dict[str, Any]:
+    return {"sidecar": sidecar}
+
+
+def release(spec: dict[str, Any], *, injector: str = "") -> Release:
+    variable = {"name": "OSM_DEFAULT_SIDECAR_IMAGE", "value": injector}
+    return rendered(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "preset-mesh-config"},
+            "data": {"preset-mesh-config.json": json.dumps(spec)},
+        },
+        deployment("osm-injector", {"name": "osm-injector", "image": "i", "env": [variable]}),
+    )
+
+
+def driver(image: str, name: str = "pipy") -> dict[str, Any]:
+    return {"sidecarName": name, "sidecarImage": image, "proxyServerPort": 6060}
+
+
+OLD, NEW = preset(sidecarImage="pipy:1"), release(preset(sidecarImage="pipy:2"))
+DRIVERS = release(preset(sidecarImage="", sidecarClass="pipy", sidecarDrivers=[driver("pipy:2")]))
+
+
+@pytest.mark.parametrize(
+    ("live", "before", "new", "severity"),
+    [
+        (preset(sidecarImage="pipy:2"), OLD, NEW, None),
+        (preset(sidecarImage="pipy:1"), OLD, NEW, Severity.WARNING),
+        (preset(sidecarImage="pipy:1"), {}, NEW, Severity.WARNING),
+        (preset(sidecarImage="mine:1"), OLD, NEW, Severity.INFO),
+        (preset(sidecarImage=""), OLD, NEW, None),
+        ({}, OLD, NEW, None),
+        # Where the preset names none, its driver's counts, then the injector's.
+        (preset(sidecarImage="pipy:1"), OLD, DRIVERS, Severity.WARNING),
+        (preset(sidecarImage="pipy:1"), OLD, release({}, injector="pipy:3"), Severity.WARNING),
+        (preset(sidecarImage="pipy:1"), OLD, release({}), None),
+        (preset(sidecarDrivers=[driver("pipy:1")]), preset(sidecarDrivers=[driver("pipy:1")]), DRIVERS,
+         Severity.WARNING),
+        (preset(sidecarDrivers=[driver("pipy:2"), driver("e:1", "envoy")]), {}, DRIVERS, None),
+        (preset(sidecarDrivers=[driver("mine:1")]), preset(sidecarDrivers=[driver("pipy:1")]), DRIVERS, Severity.INFO),
+    ],
+)  # fmt: skip
+def test_what_is_stale(live: dict[str, Any], before: dict[str, Any], new: Release, severity: Severity | None) -> None:
+    found = stale_findings(live, before, new, EDGE)
+    assert [item.severity for item in found] == ([severity] if severity else [])
+    assert all(item.name is FindingName.SIDECAR_IMAGE_STALE for item in found)
+
+
+def test_the_remedy_is_the_patch_that_is_needed() -> None:
+    live = preset(sidecarImage="pipy:1", sidecarDrivers=[driver("pipy:1"), driver("e:1", "envoy")])
+    new = release(preset(sidecarImage="pipy:2", sidecarDrivers=[driver("pipy:2")]))
+    (found,) = stale_findings(live, live, new, EDGE)
+    patch = json.loads(found.remedy.removeprefix("Set spec.meshConfig.patch to ").partition(", then ")[0])
+    assert patch == {
+        "sidecar": {"sidecarImage": "pipy:2", "sidecarDrivers": [driver("pipy:2"), driver("e:1", "envoy")]}
+    }
+
+
+def test_osm_has_its_own_field() -> None:
+    (found,) = stale_findings(preset(envoyImage="envoy:1"), {}, release(preset(envoyImage="envoy:2")), OSM)
+    assert "spec.sidecar.envoyImage is envoy:1, the release ships envoy:2" in found.message
+
+
+def test_a_preset_that_cannot_be_read_says_nothing() -> None:
+    broken = rendered(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "preset-mesh-config"},
+            "data": {"preset-mesh-config.json": "{no json"},
+        }
+    )
+    assert stale_findings(preset(sidecarImage="pipy:1"), {}, broken, EDGE) == []

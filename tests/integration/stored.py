@@ -11,11 +11,16 @@ from tests.cluster.cluster import Cluster
 
 def stored_versions(cluster: Cluster, crd: str) -> Counter[str]:
     """How many objects of a CRD, named as <plural>.<group>, are stored in which version."""
+    return Counter(stored_objects(cluster, crd).values())
+
+
+def stored_objects(cluster: Cluster, crd: str) -> dict[str, str]:
+    """In which version each object of a CRD is stored, by its name."""
     plural, _, group = crd.partition(".")
     prefix = f"/registry/{group}/{plural}/"
     answer = _etcd(cluster, "range", {"key": _b64(prefix), "range_end": _b64(prefix[:-1] + "0")})
     values = [json.loads(base64.b64decode(item["value"])) for item in answer.get("kvs", [])]
-    return Counter(value["apiVersion"].partition("/")[2] for value in values)
+    return {value["metadata"]["name"]: value["apiVersion"].partition("/")[2] for value in values}
 
 
 def compact(cluster: Cluster) -> None:

@@ -17,7 +17,7 @@ Start = Callable[..., Operator]
 HELD = {
     "Preflight": Rule("apps", "deployments", "UPDATE", dry_run=True),
     "CRDs": Rule("apiextensions.k8s.io", "customresourcedefinitions", "UPDATE"),
-    "ControlPlane": Rule("apps", "deployments", "UPDATE"),
+    "ControlPlane": Rule("", "services", "UPDATE"),
     "MeshConfig": Rule("config.openservicemesh.io", "meshconfigs", "UPDATE"),
 }
 """For each phase a request that it makes and that is held up until the operator is dead."""

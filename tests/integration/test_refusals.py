@@ -120,7 +120,8 @@ BAD_SPECS: dict[str, tuple[dict[str, Any], str]] = {
     "a ConfigMap for nothing": ({"crds": {"configMapRef": {"name": "a"}}}, "belong together"),
     "an image for the chart's CRDs": ({"crds": {"source": "Chart", "imageRef": "a/b"}}, "source Auto or Image"),
     "certificates for plain http": (
-        {"crds": {"insecure": True, "certSecretRef": {"name": "a"}}}, "has no use for crds.certSecretRef",
+        {"crds": {"insecure": True, "certSecretRef": {"name": "a"}}},
+        "has no use for crds.certSecretRef",
     ),
     "values that are no object": ({"values": "replicas=2"}, "spec.values"),
     "too many retries": ({"upgrade": {"retries": 99}}, "spec.upgrade.retries"),

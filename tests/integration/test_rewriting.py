@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import gc
+import itertools
 import json
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -20,7 +21,7 @@ from meshupgrade.phases.storage.migrate import migrate
 from meshupgrade.phases.storage.rewrite import How, rewrite_object
 from tests.cluster.cluster import Cluster
 from tests.integration.harness import Object
-from tests.integration.stored import compact, stored_versions
+from tests.integration.stored import compact, stored_objects, stored_versions
 from tests.unit.phases.works import make_work
 
 GROUP = "example.test"
@@ -210,19 +211,23 @@ async def test_edits_by_others_win(cluster: Cluster, kube: Kube) -> None:
 
 
 async def test_a_crd_that_others_change_is_begun_anew(cluster: Cluster, kube: Kube) -> None:
-    """An old bootstrap switches the storage back in the middle: what was written meanwhile is old again."""
+    """An old bootstrap switches the storage back for a moment: what was written meanwhile is old again."""
     due = await prepare(kube, 210)
     times = []
 
-    async def switch_back() -> None:
-        await kube.apply(crd("v1", "v2", stored="v1"), manager="test")
-        await asyncio.sleep(0.3)
-        await kube.merge_patch(ObjectRef(f"{GROUP}/v1", "Widget", "w00001", "default"), {"spec": {"color": "red"}})
-        assert stored_versions(cluster, WIDGETS)["v1"] > 0
+    async def write_until_stored(name: str, version: str) -> None:
+        await kube.apply(crd("v1", "v2", stored=version), manager="test")
+        sizes = itertools.count(1000)
+        while stored_objects(cluster, WIDGETS)[name] != version:
+            await kube.merge_patch(ObjectRef(f"{GROUP}/v1", "Widget", name, "default"), {"spec": {"size": next(sizes)}})
+
+    async def back_and_forth() -> None:
+        await write_until_stored("w00001", "v1")
+        await write_until_stored("w00205", "v2")
 
     def meddle(progress: StorageMigration | None) -> Any:
         times.append(progress)
-        return switch_back() if len(times) == 1 else None
+        return back_and_forth() if len(times) == 1 else None
 
     work, _ = work_of(kube, meddle)
     done = await migrate(work, [due])

@@ -1,6 +1,7 @@
 """What preflight says of stored objects, beside what the API server itself does to them."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -12,11 +13,12 @@ from meshupgrade.api.v1alpha1.findings import FindingName, Severity
 from meshupgrade.domain.schema_validation import Validator
 from meshupgrade.domain.structural_schema import prune, with_defaults
 from meshupgrade.kube.access import load_access
-from meshupgrade.kube.client import Kube, crd_ref
-from meshupgrade.kube.errors import KubeError, Rejected
+from meshupgrade.kube.client import Kube, ObjectRef, crd_ref
+from meshupgrade.kube.errors import KubeError, Rejected, Unreachable
 from meshupgrade.phases.preflight import custom_resources
 from meshupgrade.phases.preflight.check import run_checks
-from meshupgrade.phases.shape import Target, Tools
+from meshupgrade.phases.shape import Target, Tools, Work
+from meshupgrade.phases.storage import Storage
 from tests.cluster.cluster import Cluster
 from tests.integration.harness import Object
 from tests.unit.phases.works import make_work
@@ -175,9 +177,38 @@ async def test_offenders_are_named_up_to_a_bound(kube: Kube) -> None:
     assert await look(kube, crd("Part", {**old, "properties": {**old["properties"], "more": {"type": "string"}}})) == []
 
 
+async def test_a_conversion_webhook_that_nobody_serves_is_no_refusal(kube: Kube) -> None:
+    """As osm leaves them behind (issue 4967); the upgrade itself takes it away."""
+    text: Object = {"type": "object", "properties": {"a": {"type": "string"}}}
+    await install(kube, crd("Orphan", text, v2=text))
+    await kube.apply(thing("o", {"a": "x"}, "Orphan"), manager="test")
+    nobody = {"url": "https://127.0.0.1:9/convert"}
+    orphaned = crd("Orphan", text, stored="v2", v2=text)
+    orphaned["spec"]["conversion"] = {
+        "strategy": "Webhook",
+        "webhook": {"conversionReviewVersions": ["v1"], "clientConfig": nobody},
+    }
+    await kube.apply(orphaned, manager="test")
+    async with asyncio.timeout(20):
+        with contextlib.suppress(Unreachable):
+            while True:
+                await kube.get(ObjectRef(f"{GROUP}/v2", "Orphan", "o", "default"))
+                await asyncio.sleep(0.05)
+    (found,) = await look(kube, crd("Orphan", text, stored="v2", v2={"type": "object"}))
+    assert (found.name, found.severity) == (FindingName.CHECK_FAILED, Severity.WARNING)
+    assert "conversion webhook" in found.message
+    work = work_of(kube, crd("Orphan", text, stored="v2", v2=text))
+    plan = await Storage().plan(work)
+    assert plan.changes == [f"store the objects of CRD orphans.{GROUP} in v2"]
+
+
 async def look(kube: Kube, shipped: Object) -> list[Any]:
+    return await run_checks([custom_resources.CHECK], work_of(kube, shipped))
+
+
+def work_of(kube: Kube, shipped: Object) -> Work:
     work = make_work()
     work.tools = Tools(kube=kube, helm=None, http=None, indexes=None, cache=Path())  # type: ignore[arg-type]
     nothing = cast("Any", None)
     work.target = Target(Path(), "", nothing, nothing, [shipped], "")
-    return await run_checks([custom_resources.CHECK], work)
+    return work

@@ -29,7 +29,7 @@ from meshupgrade.helm.process import Child, boot_id
 from meshupgrade.kube.events import Event, write_events
 from meshupgrade.kube.readiness import Readiness
 from meshupgrade.phases import PHASES
-from meshupgrade.phases.shape import Outcome, PhaseModule, Work
+from meshupgrade.phases.shape import Outcome, PhaseModule, PhasePlan, Work
 
 __all__ = ["Report", "finding_events", "target_version"]
 
@@ -162,13 +162,15 @@ class Report:
         )
         await self._writer.write()
 
-    async def phase_begun(self, phase: PhaseModule, work: Work) -> None:
-        """Show a phase as the one that runs."""
+    async def phase_begun(self, phase: PhaseModule, work: Work, plan: PhasePlan) -> None:
+        """Show a phase as the one that runs; one that has nothing to do is shown when it reports, or has ended."""
         self._phase, self._began, self._told = phase, time.monotonic(), 0.0
         self._writer.update(phase=phase.name)
         self._writer.condition(phase.condition, "Unknown", Reason.IN_PROGRESS, "begun")
         self._writer.show(State.RUNNING, f"{phase.name}: upgrade to {target_version(work)} under way")
-        await self._writer.write()
+        if plan.changes:
+            self._told = self._began
+            await self._writer.write()
 
     def phase_done(self, phase: PhaseModule, work: Work, outcome: Outcome) -> None:
         """Put in how a phase ended; it is written with what comes next."""
@@ -200,12 +202,13 @@ class Report:
         if self._phase is None:
             return
         shown, at = self._writer.get(self._phase.condition), time.monotonic()
-        if (shown is not None and shown.message == message) or at - self._told < PROGRESS_PAUSE:
+        if shown is not None and shown.message == message and self._told:
             return
-        self._told = at
         self._writer.condition(self._phase.condition, "Unknown", Reason.IN_PROGRESS, message)
         self._writer.show(self._state, f"{self._phase.name}: {message}")
-        await self._writer.write()
+        if at - self._told >= PROGRESS_PAUSE:
+            self._told = at
+            await self._writer.write()
 
     async def helm_started(self, revision: int, child: Child, seconds: float) -> None:
         """Record a Helm process before it does anything."""

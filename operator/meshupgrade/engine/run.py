@@ -229,9 +229,9 @@ class Run:
     async def _apply(self, work: Work, plans: Sequence[PhasePlan]) -> float:
         if any(plan.changes for plan in plans) or self._half_way(work):
             await self._report.opened(work, self._digest())
-            await set_finalizer(work.tools.kube, self._writer.ref, work.uid)
-        for phase in PHASES:
-            await self._report.phase_begun(phase, work)
+            self._writer.saw(await set_finalizer(work.tools.kube, self._writer.ref, work.uid))
+        for phase, plan in zip(PHASES, plans, strict=True):
+            await self._report.phase_begun(phase, work, plan)
             outcome = await phase.apply(work)
             self._report.phase_done(phase, work, outcome)
             if phase.name is Phase.CONTROL_PLANE:
@@ -325,7 +325,7 @@ class Run:
     async def _roll_back(self, work: Work) -> float:
         """Bring the release back to its last verified revision: once, whatever comes of it."""
         phase = Rollback()
-        await set_finalizer(work.tools.kube, self._writer.ref, work.uid)
+        self._writer.saw(await set_finalizer(work.tools.kube, self._writer.ref, work.uid))
         await self._report.rollback_begun(phase, work)
         try:
             outcome = await phase.apply(work)

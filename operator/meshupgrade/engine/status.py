@@ -170,10 +170,14 @@ class StatusWriter:
             live = await self._kube.get(self.ref)
         except NotFound as error:
             raise ObjectGone(str(self.ref)) from error
-        if live["metadata"]["uid"] != self.uid:
+        self.saw(live["metadata"])
+
+    def saw(self, metadata: Mapping[str, Any]) -> None:
+        """Take in the metadata of the object as it is by now. Raises ObjectGone when it is another one."""
+        if metadata["uid"] != self.uid:
             raise ObjectGone(str(self.ref))
-        self._resource_version = live["metadata"]["resourceVersion"]
-        self.changed_meanwhile = live["metadata"]["generation"] != self.generation
+        self._resource_version = metadata["resourceVersion"]
+        self.changed_meanwhile = metadata["generation"] != self.generation
 
 
 def _sorted(conditions: list[Condition]) -> list[Condition]:

@@ -45,7 +45,8 @@ def test_an_upgrade_is_server_side_complete_and_never_rolls_back_by_itself(helm:
         argv, (values,) = helm._upgrade_argv(REQUEST, stack)
     assert argv == [
         "upgrade", "osm", "chart.tgz", "--namespace", "osm-system", "--values", f"/dev/fd/{values}", "--reset-values",
-        "--server-side=true", "--force-conflicts", "--disable-openapi-validation", "--timeout", "300s", "--output", "json",
+        "--server-side=true", "--force-conflicts", "--disable-openapi-validation", "--timeout", "300s",
+        "--output", "json",
     ]  # fmt: skip
 
 

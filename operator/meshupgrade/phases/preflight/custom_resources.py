@@ -15,7 +15,7 @@ from meshupgrade.domain.crd_marks import written_by_newer
 from meshupgrade.domain.resource_loss import Examination, examine
 from meshupgrade.domain.versions import parse_version
 from meshupgrade.kube.client import ObjectRef, crd_ref
-from meshupgrade.kube.errors import KindNotServed
+from meshupgrade.kube.errors import KindNotServed, Unreachable
 from meshupgrade.phases.preflight.check import Check, enumerate_some, finding
 from meshupgrade.phases.shape import Work
 
@@ -66,6 +66,8 @@ class _Seen:
     pruned: _Offenders = field(default_factory=_Offenders)
     own_invalid: _Offenders = field(default_factory=_Offenders)
     own_pruned: _Offenders = field(default_factory=_Offenders)
+    unreadable: list[str] = field(default_factory=list)
+    """CRDs whose conversion webhook does not answer."""
 
 
 async def _check(work: Work) -> list[Finding]:
@@ -95,6 +97,11 @@ async def _read(work: Work, shipped: Mapping[str, Any], seen: _Seen) -> None:
                 _look(work, obj, examination, seen)
     except KindNotServed:
         return  # The CRD is not established, or goes: there are no objects to be had.
+    except Unreachable as error:
+        if (live["spec"].get("conversion") or {}).get("strategy") != "Webhook":
+            raise
+        # A webhook that nobody serves any more is taken away by this very upgrade, so it must not be refused for that.
+        seen.unreadable.append(f"{live['metadata']['name']} ({str(error)[:200]})")
 
 
 def _look(work: Work, obj: Mapping[str, Any], examination: Examination, seen: _Seen) -> None:
@@ -136,6 +143,16 @@ def _findings(seen: _Seen) -> list[Finding]:
                     OWN_REMEDY if own else PRUNED_REMEDY,
                 )
             )
+    if seen.unreadable:
+        found.append(
+            finding(
+                FindingName.CHECK_FAILED,
+                Severity.WARNING,
+                "could not look at the stored objects of these CRDs, their conversion webhook does not answer, so "
+                f"CustomResourceInvalid and FieldsPruned cannot be ruled out: {enumerate_some(seen.unreadable)}",
+                "Nothing to do: the upgrade takes such a webhook away, and the objects can be read again.",
+            )
+        )
     return found
 
 

@@ -112,8 +112,8 @@ async def _apply(
         live = await kube.find(ObjectRef.of(obj, namespace))
         if live is None or not is_made_elsewhere(live):
             raise
-        # What was once applied otherwise is made Helm's own first, so that what the chart dropped goes. A dry run cannot
-        # take that step; to replace the content of the object is what it comes to.
+        # What was once applied otherwise is made Helm's own first, so that what the chart dropped goes. A dry run
+        # cannot take that step; to replace the content of the object is what it comes to.
         content = [
             {"op": "add", "path": f"/{key}", "value": value} for key, value in obj.items() if key not in NOT_CONTENT
         ]

@@ -5,6 +5,7 @@ What stays in status.storedVersions keeps a later release from dropping that ver
 """
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 
 from meshupgrade.api.v1alpha1.conditions import ConditionType, Reason
@@ -13,6 +14,7 @@ from meshupgrade.api.v1alpha1.spec import CRDPolicy
 from meshupgrade.api.v1alpha1.status import Phase
 from meshupgrade.domain.storage import Due
 from meshupgrade.kube.client import crd_ref
+from meshupgrade.kube.errors import Unreachable
 from meshupgrade.phases.shape import Outcome, PhasePlan, Work
 from meshupgrade.phases.storage.look import due_crds, forced, replaces_crds
 from meshupgrade.phases.storage.migrate import Migrated, migrate
@@ -56,17 +58,21 @@ class Storage:
 async def _try_one(work: Work, due: Due) -> None:
     """Try on one object, and on the CRD, what will be done to all. Raises Forbidden."""
     kube = work.tools.kube
-    crd = await kube.get(crd_ref(due.name))
+    crd = await kube.find(crd_ref(due.name))
+    if crd is None:
+        return
     status = {"status": {"storedVersions": crd["status"]["storedVersions"]}}
     await kube.merge_patch(crd_ref(due.name), status, dry_run=True, subresource="status")
     served = next((version["name"] for version in crd["spec"]["versions"] if version.get("served")), None)
     if served is None:
         return
     api_version = f"{due.group}/{served}"
-    async for page in kube.pages(api_version, due.kind, limit=1, metadata_only=True):
-        for item in page.items:
-            await rewrite_object(kube, item, [api_version], dry_run=True)
-        break
+    # A conversion webhook that nobody serves any more keeps objects from being read, until this upgrade repairs that.
+    with contextlib.suppress(Unreachable):
+        async for page in kube.pages(api_version, due.kind, limit=1, metadata_only=True):
+            for item in page.items:
+                await rewrite_object(kube, item, [api_version], dry_run=True)
+            break
 
 
 def _migrates(work: Work) -> bool:

@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Most tests wait for a control plane of their own; an existing cluster is worked on by one at a time.
+WORKERS := $(if $(CLUSTER),0,3)
 CRD := crds/meshupgrade.io_meshupgrades.yaml
 REFERENCE := docs/api-reference.md
 
@@ -29,7 +31,7 @@ bench: rig ## compare an upgrade with Helm's and with one by hand; N=… samples
 	@$(BIN)/python -m tests.bench $(if $(N),--samples $(N))
 
 test: check rig ## everything: lint, types, layers, freshness, unit and integration tests
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 check: $(VENV)/.installed ## what needs no cluster: lint, types, layers, freshness of what is generated
 	@$(BIN)/ruff check .
@@ -43,7 +45,7 @@ unit: $(VENV)/.installed ## the unit tests
 	@$(BIN)/pytest tests/unit
 
 integration: rig ## the tests on the rig
-	@$(BIN)/pytest tests/integration
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal tests/integration
 
 generate: $(VENV)/.installed ## make the CRD and the API reference from the models
 	@$(BIN)/meshupgrade crd > $(CRD)

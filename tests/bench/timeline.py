@@ -32,14 +32,21 @@ def is_done(obj: dict[str, Any], version: str) -> bool:
 
 
 def parts(began: float, ended: float, told: Sequence[Event], stored: Sequence[Event]) -> dict[str, float]:
-    """Give the seconds of each part; one that was not told of by a status of its own counts to the one before it.
+    """Give the seconds of each part.
 
-    ``told`` are the events of the MeshUpgrade, ``stored`` those of Helm's release Secrets.
+    ``told`` are the events of the MeshUpgrade, ``stored`` those of Helm's release Secrets. A phase that has nothing to
+    do has no status of its own: the operator's history says how long it took, which the part before it is free of.
     """
     starts = {TAKEN_UP: began, **dict(_starts(told, stored))}
     ordered = [(name, starts[name]) for name in PARTS if name in starts]
     ends = [at for _, at in ordered[1:]] + [ended]
-    return {name: end - start for (name, start), end in zip(ordered, ends, strict=True)}
+    found = {name: end - start for (name, start), end in zip(ordered, ends, strict=True)}
+    for phase in told[-1].obj["status"]["history"][0]["phases"]:
+        if phase["name"] in PARTS and phase["name"] not in found:
+            before = [name for name in PARTS[: PARTS.index(phase["name"])] if name in found][-1]
+            found[phase["name"]] = phase["seconds"]
+            found[before] -= phase["seconds"]
+    return found
 
 
 def _starts(told: Sequence[Event], stored: Sequence[Event]) -> Iterator[tuple[str, float]]:

@@ -88,16 +88,6 @@ def test_the_old_bootstrap_starts_after_a_rollback(mesh: Mesh, operator: Operato
         assert custom_resources(mesh.cluster) == before
 
 
-def test_a_rollback_that_could_not_start_is_not_begun(in_use: Mesh, operator: Operator) -> None:
-    """The old bootstrap knows nothing of the version in which objects would be stored by then."""
-    in_use.upgrade("1.2.6", upgrade={**QUICK, "retries": 0})
-    conditions = in_use.wait_stalled()
-    assert "RollbackBlocked" in [finding["name"] for finding in in_use.status()["findings"]]
-    assert conditions["Ready"]["reason"] == "AttemptsExhausted"
-    assert "a rollback could not start" in conditions["Ready"]["message"]
-    assert in_use.revisions()[-1]["chart"] == "osm-edge-1.2.6"
-
-
 def test_what_is_held_stays_for_inspection(newer: Mesh, operator: Operator) -> None:
     newer.upgrade("1.2.6", upgrade={**QUICK, "onFailure": "Hold"})
     conditions = newer.wait_stalled()

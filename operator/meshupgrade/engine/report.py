@@ -29,7 +29,7 @@ from meshupgrade.helm.process import Child, boot_id
 from meshupgrade.kube.events import Event, write_events
 from meshupgrade.kube.readiness import Readiness
 from meshupgrade.phases import PHASES
-from meshupgrade.phases.shape import Outcome, PhaseModule, PhasePlan, Work
+from meshupgrade.phases.shape import Outcome, PhaseModule, Work
 
 __all__ = ["Report", "finding_events", "target_version"]
 
@@ -133,8 +133,8 @@ class Report:
             self._writer.condition(ConditionType.PREFLIGHT_PASSED, "False", later[0].name, _told(later))
         return blocking
 
-    async def opened(self, work: Work, digest: str) -> None:
-        """Write down that an attempt begins before anything of the mesh is written.
+    def opened(self, work: Work, digest: str) -> None:
+        """Put in that an attempt begins; it is written with the first phase that changes anything.
 
         What runs is recorded as verified when it is healthy and no attempt has touched it: a rollback goes there.
         """
@@ -160,15 +160,14 @@ class Report:
                 accepted_risks=risks,
             )
         )
-        await self._writer.write()
 
-    async def phase_begun(self, phase: PhaseModule, work: Work, plan: PhasePlan) -> None:
-        """Show a phase as the one that runs; one that has nothing to do is shown when it reports, or has ended."""
+    async def phase_begun(self, phase: PhaseModule, work: Work, *, writes: bool) -> None:
+        """Show a phase as the one that runs, at once when it ``writes``; another one when it reports, or has ended."""
         self._phase, self._began, self._told = phase, time.monotonic(), 0.0
         self._writer.update(phase=phase.name)
         self._writer.condition(phase.condition, "Unknown", Reason.IN_PROGRESS, "begun")
         self._writer.show(State.RUNNING, f"{phase.name}: upgrade to {target_version(work)} under way")
-        if plan.changes:
+        if writes:
             self._told = self._began
             await self._writer.write()
 

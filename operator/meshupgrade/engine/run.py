@@ -227,11 +227,12 @@ class Run:
         return findings, plans
 
     async def _apply(self, work: Work, plans: Sequence[PhasePlan]) -> float:
-        if any(plan.changes for plan in plans) or self._half_way(work):
-            await self._report.opened(work, self._digest())
+        half_way = self._half_way(work)
+        if any(plan.changes for plan in plans) or half_way:
+            self._report.opened(work, self._digest())
             self._writer.saw(await set_finalizer(work.tools.kube, self._writer.ref, work.uid))
         for phase, plan in zip(PHASES, plans, strict=True):
-            await self._report.phase_begun(phase, work, plan)
+            await self._report.phase_begun(phase, work, writes=half_way or bool(plan.changes))
             outcome = await phase.apply(work)
             self._report.phase_done(phase, work, outcome)
             if phase.name is Phase.CONTROL_PLANE:

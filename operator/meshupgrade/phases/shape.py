@@ -7,6 +7,7 @@ Errors::
     Busy             somebody else works on the release; waited for, and no attempt is counted
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -25,6 +26,7 @@ from meshupgrade.api.v1alpha1.status import Phase as PhaseName
 from meshupgrade.distributions import Distribution
 from meshupgrade.domain.crd_changes import ExpectedCRD, Look
 from meshupgrade.domain.secrets import Secrets
+from meshupgrade.domain.storage import Due
 from meshupgrade.helm.charts import ChartSource
 from meshupgrade.helm.driver import Helm, UpgradeRequest
 from meshupgrade.helm.process import Child
@@ -148,6 +150,12 @@ class Work:
     """Whether something may be held off while CRDs change (see phases.crds.fence), and has to be restored."""
 
     data_plane: DataPlaneStatus | None = None
+    crd_reads: dict[str, asyncio.Future[Mapping[str, Any] | None]] = field(default_factory=dict)
+    """The live CRDs that were read for planning (see meshupgrade.phases.live_crds)."""
+
+    planned_dues: Sequence[Due] = ()
+    """The CRDs whose objects are stored in an old version, as they were when Storage planned."""
+
     revision: int | None = None
     """The revision that the control plane phase, or a rollback, brought up and verified."""
 

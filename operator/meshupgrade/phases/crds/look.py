@@ -29,6 +29,7 @@ from meshupgrade.phases.crds.bootstraps import Bootstrap
 from meshupgrade.phases.crds.export import Export
 from meshupgrade.phases.crds.scope_change import begun_changes
 from meshupgrade.phases.crds.scope_look import look_at_scope, resumed
+from meshupgrade.phases.live_crds import ReadCRD
 from meshupgrade.phases.shape import Work
 
 __all__ = ["Looker"]
@@ -39,8 +40,9 @@ Object = Mapping[str, Any]
 class Looker:
     """Looks at CRDs for one run, with what other meshes there are in mind."""
 
-    def __init__(self, work: Work, bootstraps: Sequence[Bootstrap]) -> None:
+    def __init__(self, work: Work, bootstraps: Sequence[Bootstrap], read: ReadCRD) -> None:
         self._work = work
+        self._read = read
         self._version = parse_version(work.spec.version)
         self._begun: dict[str, Export] = {}
         self._others = [one for one in bootstraps if one.namespace != work.namespace and one.replicas]
@@ -67,7 +69,7 @@ class Looker:
         name = shipped["metadata"]["name"]
         if name in self._begun:
             return Look(name, scope=resumed(self._work, self._begun[name], shipped))
-        live = await self._work.tools.kube.find(crd_ref(name))
+        live = await self._read(self._work, name)
         if live is None:
             return await self._try(name, None, shipped, [])
         if newer := self._newer(live, shipped):

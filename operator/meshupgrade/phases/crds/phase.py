@@ -26,6 +26,7 @@ from meshupgrade.phases.crds.look import Looker
 from meshupgrade.phases.crds.scope_change import change_scopes
 from meshupgrade.phases.crds.verify import crds_missing
 from meshupgrade.phases.crds.write import put_right, write_all, written_back
+from meshupgrade.phases.live_crds import crd_now, planned_crd
 from meshupgrade.phases.shape import Busy, Outcome, PhasePlan, Work
 
 __all__ = ["CRDs"]
@@ -46,7 +47,7 @@ class CRDs:
         if work.spec.crds.policy is CRDPolicy.SKIP:
             return PhasePlan()
         bootstraps = await find_bootstraps(work.tools.kube)
-        looks = await Looker(work, bootstraps).look_at_all(work.need_target().crds)
+        looks = await Looker(work, bootstraps, planned_crd).look_at_all(work.need_target().crds)
         work.crd_looks = looks
         changes = _changes(looks)
         findings = [finding for look in looks for finding in look.findings]
@@ -64,7 +65,7 @@ class CRDs:
             total = len(work.need_target().crds)
             return Outcome(Reason.NOTHING_TO_DO, f"all {total} CRDs are as this version needs them; none was written")
         bootstraps = await find_bootstraps(work.tools.kube)
-        looker = Looker(work, bootstraps)
+        looker = Looker(work, bootstraps, crd_now)
         looks = work.crd_looks or await looker.look_at_all(work.need_target().crds)
         work.expected_crds = _expected(looks)
         changes, scopes = _changes(looks), _scope_changes(looks)
@@ -78,9 +79,10 @@ class CRDs:
                 resources = await change_scopes(work, scopes, lease.check)
                 looks = await looker.look_at_all(work.need_target().crds)
                 work.expected_crds, changes = _expected(looks), _changes(looks)
-            await write_all(work, looker, changes, lease.check)
             changed = {change.name: work.expected_crds[change.name] for change in changes}
-            await put_right(work, changed, lease.check, watch=not quiet)
+            as_expected = await write_all(work, looker, changes, changed, lease.check)
+            if not (quiet and as_expected):
+                await put_right(work, changed, lease.check, watch=not quiet)
         work.tools.kube.forget_discovery()
         created = sum(change.live is None for change in changes)
         return Outcome(

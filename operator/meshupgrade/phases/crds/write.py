@@ -39,20 +39,23 @@ SETTLE = 3.0
 """Seconds in which a reconciler puts a CRD back; a real one takes less than one."""
 
 
-async def write_all(work: Work, looker: Looker, changes: Sequence[CRDChange], guard: Guard) -> None:
-    """Write the changes and wait until each CRD is served under its names.
+async def write_all(
+    work: Work, looker: Looker, changes: Sequence[CRDChange], expected: Mapping[str, ExpectedCRD], guard: Guard
+) -> bool:
+    """Write the changes and wait until each CRD is served under its names; tell whether all are as expected then.
 
     Raises PhaseFailed, what ``guard`` raises, and the errors of kube; no write is under way any more then.
     """
     done = 0
 
-    async def one(change: CRDChange) -> None:
+    async def one(change: CRDChange) -> bool:
         nonlocal done
-        await _served(work, await _write(work, looker, change, guard))
+        served = await _served(work, await _write(work, looker, change, guard))
         done += 1
         await work.report(f"{done} of {len(changes)} CRDs applied, {change.name} the last")
+        return not was_written_back(expected[change.name], served)
 
-    await _all(one(change) for change in changes)
+    return all(await _all(one(change) for change in changes))
 
 
 async def written_back(work: Work, expected: Mapping[str, ExpectedCRD]) -> list[str]:
@@ -168,8 +171,8 @@ async def _repair(work: Work, name: str, expected: ExpectedCRD, guard: Guard) ->
     raise PhaseFailed(FindingName.CRD_WRITTEN_BACK, f"CRD {name} is changed by others all the time")
 
 
-async def _served(work: Work, crd: Object) -> None:
-    """Wait until the API server serves the CRD under its names."""
+async def _served(work: Work, crd: Object) -> Object:
+    """Wait until the API server serves the CRD under its names, and give it as it is then."""
     conditions: dict[str, Object] = {}
     name = crd["metadata"]["name"]
     try:
@@ -177,7 +180,7 @@ async def _served(work: Work, crd: Object) -> None:
             while True:
                 conditions = {item["type"]: item for item in crd.get("status", {}).get("conditions") or []}
                 if all(conditions.get(kind, {}).get("status") == "True" for kind in SERVED):
-                    return
+                    return crd
                 await asyncio.sleep(LOOK)
                 crd = await work.tools.kube.get(crd_ref(name))
     except TimeoutError:

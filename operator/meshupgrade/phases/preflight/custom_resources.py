@@ -14,8 +14,9 @@ from meshupgrade.api.v1alpha1.spec import CRDPolicy
 from meshupgrade.domain.crd_marks import written_by_newer
 from meshupgrade.domain.resource_loss import Examination, examine
 from meshupgrade.domain.versions import parse_version
-from meshupgrade.kube.client import ObjectRef, crd_ref
+from meshupgrade.kube.client import ObjectRef
 from meshupgrade.kube.errors import KindNotServed, Unreachable
+from meshupgrade.phases.live_crds import planned_crd
 from meshupgrade.phases.preflight.check import Check, enumerate_some, finding
 from meshupgrade.phases.shape import Work
 
@@ -84,7 +85,7 @@ async def _check(work: Work) -> list[Finding]:
 
 
 async def _read(work: Work, shipped: Mapping[str, Any], seen: _Seen) -> None:
-    live = await work.tools.kube.find(crd_ref(shipped["metadata"]["name"]))
+    live = await planned_crd(work, shipped["metadata"]["name"])
     if live is None or written_by_newer(live, shipped, work.distribution.name, parse_version(work.spec.version)):
         return
     examination = examine(live, shipped)

@@ -19,6 +19,8 @@ async def free_dropped_versions(work: Work) -> None:
     """
     if not replaces_crds(work) or not work.spec.crds.migrate_storage:
         return
+    if not any(forced(work, due) for due in work.planned_dues):
+        return
     dues = [due for due in await due_crds(work) if forced(work, due)]
     if not dues:
         return

@@ -9,15 +9,15 @@ import semver
 from meshupgrade.domain.crd_marks import written_by_newer
 from meshupgrade.domain.storage import Due, dropped_too_early, storage_due
 from meshupgrade.domain.versions import parse_version
-from meshupgrade.kube.client import crd_ref
+from meshupgrade.phases.live_crds import ReadCRD, crd_now
 from meshupgrade.phases.shape import Work
 
 __all__ = ["due_crds", "forced", "replaces_crds"]
 
 
-async def due_crds(work: Work) -> list[Due]:
+async def due_crds(work: Work, read: ReadCRD = crd_now) -> list[Due]:
     """Give the CRDs of the release that are due, by name; what a newer mesh wrote is that mesh's affair."""
-    found = await asyncio.gather(*(_look(work, shipped) for shipped in work.need_target().crds))
+    found = await asyncio.gather(*(_look(work, shipped, read) for shipped in work.need_target().crds))
     return sorted((due for due in found if due is not None), key=lambda due: due.name)
 
 
@@ -33,8 +33,8 @@ def replaces_crds(work: Work, version: semver.Version | None = None) -> bool:
     return since is None or (version or parse_version(work.spec.version)) < semver.Version.parse(since)
 
 
-async def _look(work: Work, shipped: Mapping[str, Any]) -> Due | None:
-    live = await work.tools.kube.find(crd_ref(shipped["metadata"]["name"]))
+async def _look(work: Work, shipped: Mapping[str, Any], read: ReadCRD) -> Due | None:
+    live = await read(work, shipped["metadata"]["name"])
     if live is None or written_by_newer(live, shipped, work.distribution.name, parse_version(work.spec.version)):
         return None
     return storage_due(live, shipped)

@@ -15,6 +15,7 @@ from meshupgrade.api.v1alpha1.status import Phase
 from meshupgrade.domain.storage import Due
 from meshupgrade.kube.client import crd_ref
 from meshupgrade.kube.errors import Unreachable
+from meshupgrade.phases.live_crds import planned_crd
 from meshupgrade.phases.shape import Outcome, PhasePlan, Work
 from meshupgrade.phases.storage.look import due_crds, forced, replaces_crds
 from meshupgrade.phases.storage.migrate import Migrated, migrate
@@ -31,7 +32,7 @@ class Storage:
 
     async def plan(self, work: Work) -> PhasePlan:
         """Say whose objects will be rewritten, after trying it on one of each. Raises Forbidden."""
-        dues = await due_crds(work)
+        dues = work.planned_dues = await due_crds(work, planned_crd)
         if not _migrates(work):
             kept = [due for due in dues if forced(work, due)] if replaces_crds(work) else []
             return PhasePlan([_must_be_migrated(kept)] if kept else [])

@@ -59,6 +59,8 @@ class Reader:
         self.output = ""
         (folder / "deploy").symlink_to(ROOT / "deploy")
         (folder / "overlay").mkdir()
+        for name in ("ca.crt", "tls.crt", "tls.key"):
+            (folder / name).write_text(f"what the reader has as {name}")
 
     def follow(self, page: Path, after_each: Callable[[], None] = lambda: None) -> None:
         for kind, body in blocks(page):
@@ -100,7 +102,7 @@ class Reader:
         environment = self._mesh.cluster.environment()
         binaries = self._mesh.cluster.binaries
         path = [str(binaries.kubectl.parent), str(binaries.helm.parent), environment["PATH"]]
-        return environment | {"PATH": os.pathsep.join(path)}
+        return environment | {"PATH": os.pathsep.join(path), "PASSWORD": "a password of the reader"}
 
 
 def _here(line: str) -> str:

@@ -168,7 +168,6 @@ class Report:
         self._writer.condition(phase.condition, "Unknown", Reason.IN_PROGRESS, "begun")
         self._writer.show(State.RUNNING, f"{phase.name}: upgrade to {target_version(work)} under way")
         if writes:
-            self._told = self._began
             await self._writer.write()
 
     def phase_done(self, phase: PhaseModule, work: Work, outcome: Outcome) -> None:
@@ -201,13 +200,11 @@ class Report:
         if self._phase is None:
             return
         shown, at = self._writer.get(self._phase.condition), time.monotonic()
-        if shown is not None and shown.message == message and self._told:
+        if (shown is not None and shown.message == message) or at - self._told < PROGRESS_PAUSE:
             return
-        self._writer.condition(self._phase.condition, "Unknown", Reason.IN_PROGRESS, message)
-        self._writer.show(self._state, f"{self._phase.name}: {message}")
-        if at - self._told >= PROGRESS_PAUSE:
-            self._told = at
-            await self._writer.write()
+        self._told = at
+        self._show_progress(message)
+        await self._writer.write()
 
     async def helm_started(self, revision: int, child: Child, seconds: float) -> None:
         """Record a Helm process before it does anything."""
@@ -219,6 +216,7 @@ class Report:
             deadline=now() + timedelta(seconds=seconds),
         )
         self._writer.update(helm_process=process)
+        self._show_progress(f"Helm makes revision {revision}")
         await self._writer.write()
 
     async def migration(self, progress: StorageMigration | None) -> None:
@@ -316,6 +314,11 @@ class Report:
 
     def _outcome(self, phase: PhaseModule, outcome: Outcome) -> None:
         self._writer.condition(phase.condition, outcome.status, outcome.reason, outcome.message)
+
+    def _show_progress(self, message: str) -> None:
+        if self._phase is not None:
+            self._writer.condition(self._phase.condition, "Unknown", Reason.IN_PROGRESS, message)
+            self._writer.show(self._state, f"{self._phase.name}: {message}")
 
     def _phase_ended(self, status: ConditionStatus, reason: AnyReason, message: str) -> None:
         if self._phase is not None:

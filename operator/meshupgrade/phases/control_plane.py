@@ -62,7 +62,6 @@ class ControlPlane:
         if work.accepts(FindingName.IMMUTABLE_FIELD_CHANGED):
             replaced = await immutable_objects(work, target.rendered)
             await delete_for_replacement(work, target.rendered, replaced)
-        await work.report(f"helm upgrade of {work.release} to {target.rendered.chart_version}")
         request = dataclasses.replace(
             target.request, wait=target.rendered.has_post_upgrade_hook(), history_max=work.history_max()
         )

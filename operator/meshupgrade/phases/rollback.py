@@ -83,7 +83,6 @@ class Rollback:
         revision = work.revisions[0].revision + 1
         # Helm hands the labels of the old revision on to the one that it makes: so that one is provably ours.
         await work.storage.label(release.revision, OWNER_LABEL, owner_value(work.uid, revision))
-        await work.report(f"helm rollback of {work.release} to revision {release.revision}")
         request = RollbackRequest(
             release=work.release,
             namespace=work.namespace,

@@ -100,7 +100,7 @@ def test_migrated_later_and_killed_meanwhile(in_use: Mesh, start_operator: Calla
         in_use.upgrade("1.2.1", crds={"migrateStorage": True})
         assert hanging.wait(60), operator.log()
         operator.kill()
-        assert in_use.status()["phase"] == "Storage"
+        assert in_use.status().get("phase") == "Storage"
     start_operator()
     status = in_use.wait_ready()
     assert in_use.conditions()["StorageMigrated"]["reason"] == "Done"

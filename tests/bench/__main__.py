@@ -103,6 +103,7 @@ class Runner:
             time.sleep(REST)
             memory = _memory(operator)
         for number in range(1, cold + 1):
+            self._sides.withdraw()
             with self._operator(f"reset-{number}"):
                 self._sides.reset(self._recorder)
             with self._operator(f"cold-{number}"):

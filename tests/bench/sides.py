@@ -71,6 +71,10 @@ class Sides:
         time.sleep(SETTLE)
         recorder.forget()
 
+    def withdraw(self) -> None:
+        """Take the MeshUpgrade away: an operator that is just starting would bring the release back to its version."""
+        self._cluster.kubectl("delete", "meshupgrade", "--all", "--namespace", NAMESPACE)
+
     def helm(self, recorder: Recorder, version: str, *options: str) -> Sample:
         """`helm upgrade` alone."""
         return self._timed(recorder, lambda: self._helm_upgrade(version, *options))

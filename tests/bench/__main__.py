@@ -102,13 +102,14 @@ class Runner:
                     taken[side].append(self._take(side, f"round {number + 1} of {samples}"))
             time.sleep(REST)
             memory = _memory(operator)
-        for number in range(1, cold + 1):
             self._sides.withdraw()
+        for number in range(1, cold + 1):
             with self._operator(f"reset-{number}"):
                 self._sides.reset(self._recorder)
             with self._operator(f"cold-{number}"):
                 taken[COLD].append(self._sides.ours(self._recorder, SAME_CRDS))
                 self._tell(f"{number} of {cold}", COLD, taken[COLD][-1])
+                self._sides.withdraw()
         return taken, memory
 
     def quick(self) -> tuple[dict[str, list[Sample]], dict[str, float]]:

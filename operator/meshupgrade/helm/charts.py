@@ -37,6 +37,7 @@ from meshupgrade.oci.transport import (
     is_transient_status,
     read_bounded,
     reason,
+    same_origin,
     snippet,
 )
 
@@ -89,7 +90,7 @@ async def _fetch_over_http(
     provenance: bool,
 ) -> ChartArchive:
     repository = URL(source.repository)
-    own = url.origin() == repository.origin()
+    own = same_origin(url, repository)
     if own and not url.query:
         # Helm keeps a query, in which some repositories want a token.
         url = url.with_query(repository.query)

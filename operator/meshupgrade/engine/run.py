@@ -151,7 +151,7 @@ class Run:
         blocking = await self._report.planned(work, findings)
         if not blocking:
             return await self._apply(work, plans)
-        if self._half_way(work):
+        if work.half_way:
             # Half-way and cannot go on: that is a failed attempt, not a refusal.
             raise PhaseFailed(blocking[0].name, f"{blocking[0].message}. {blocking[0].remedy}")
         await self._report.refused(blocking)
@@ -227,12 +227,11 @@ class Run:
         return findings, plans
 
     async def _apply(self, work: Work, plans: Sequence[PhasePlan]) -> float:
-        half_way = self._half_way(work)
-        if any(plan.changes for plan in plans) or half_way:
+        if any(plan.changes for plan in plans) or work.half_way:
             self._report.opened(work, self._digest())
             self._writer.saw(await set_finalizer(work.tools.kube, self._writer.ref, work.uid))
         for phase, plan in zip(PHASES, plans, strict=True):
-            await self._report.phase_begun(phase, work, writes=half_way or bool(plan.changes))
+            await self._report.phase_begun(phase, work, writes=work.half_way or bool(plan.changes))
             outcome = await phase.apply(work)
             self._report.phase_done(phase, work, outcome)
             if phase.name is Phase.CONTROL_PLANE:

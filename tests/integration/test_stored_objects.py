@@ -74,7 +74,7 @@ async def install(kube: Kube, definition: Object) -> None:
         live = await kube.get(crd_ref(name))
         conditions = live.get("status", {}).get("conditions") or []
         if "Established" in {item["type"] for item in conditions if item["status"] == "True"}:
-            kube.forget_discovery()
+            kube.forget_discovery({GROUP})
             try:
                 async for _ in kube.pages(f"{GROUP}/v1", kind, limit=1):
                     return

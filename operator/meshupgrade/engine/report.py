@@ -161,13 +161,13 @@ class Report:
             )
         )
 
-    async def phase_begun(self, phase: PhaseModule, work: Work, *, writes: bool) -> None:
-        """Show a phase as the one that runs, at once when it ``writes``; another one when it reports, or has ended."""
+    async def phase_begun(self, phase: PhaseModule, work: Work, *, tell: bool) -> None:
+        """Show a phase as the one that runs; at once only to ``tell`` of the attempt before its first write."""
         self._phase, self._began, self._told = phase, time.monotonic(), 0.0
         self._writer.update(phase=phase.name)
         self._writer.condition(phase.condition, "Unknown", Reason.IN_PROGRESS, "begun")
         self._writer.show(State.RUNNING, f"{phase.name}: upgrade to {target_version(work)} under way")
-        if writes:
+        if tell:
             await self._writer.write()
 
     def phase_done(self, phase: PhaseModule, work: Work, outcome: Outcome) -> None:

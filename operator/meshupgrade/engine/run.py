@@ -230,8 +230,11 @@ class Run:
         if any(plan.changes for plan in plans) or work.half_way:
             self._report.opened(work, self._digest())
             self._writer.saw(await set_finalizer(work.tools.kube, self._writer.ref, work.uid))
+        begun = False
         for phase, plan in zip(PHASES, plans, strict=True):
-            await self._report.phase_begun(phase, work, writes=work.half_way or bool(plan.changes))
+            writes = work.half_way or bool(plan.changes)
+            await self._report.phase_begun(phase, work, tell=writes and not begun)
+            begun = begun or writes
             outcome = await phase.apply(work)
             self._report.phase_done(phase, work, outcome)
             if phase.name is Phase.CONTROL_PLANE:

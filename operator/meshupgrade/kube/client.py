@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import json
 import math
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import TracebackType
@@ -101,14 +101,14 @@ class Kube:
         if query:
             path = f"{path}?{urlencode(query)}"
         try:
-            serialized = await self._api.param_serialize(
+            # The body is plain JSON already, and is kept from being copied node by node.
+            method, url, headers, _, _ = await self._api.param_serialize(
                 method,
                 path,
                 header_params={"Accept": accept, "Content-Type": content_type},
-                body=body,
                 auth_settings=["BearerToken"],
             )
-            response = await self._api.call_api(*serialized, _request_timeout=REQUEST_TIMEOUT)
+            response = await self._api.call_api(method, url, headers, body, _request_timeout=REQUEST_TIMEOUT)
             data: bytes = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unreachable(f"the API server does not answer: {error or type(error).__name__}") from error
@@ -328,9 +328,10 @@ class Kube:
             return ""
         return self._scrub(data.decode("utf-8", "replace"))
 
-    def forget_discovery(self) -> None:
-        """Forget which kinds are served; for after CRDs changed."""
-        self._resources.clear()
+    def forget_discovery(self, groups: Collection[str]) -> None:
+        """Forget which kinds of these API groups are served; for after CRDs changed."""
+        for api_version in [known for known in self._resources if known.partition("/")[0] in groups]:
+            del self._resources[api_version]
 
     async def _resource(self, api_version: str, kind: str) -> _Resource:
         known = self._resources.get(api_version)

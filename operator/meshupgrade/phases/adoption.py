@@ -35,6 +35,8 @@ def is_made_elsewhere(live: Mapping[str, Any]) -> bool:
 async def adopt(work: Work) -> None:
     """Hand the fields of the live release's objects to Helm; only metadata.managedFields is written.
 
+    Those that Preflight saw in Helm's hands are left out.
+
     What Helm has applied itself stays as it is, so that a second time does nothing. Raises the errors of kube.
     """
     limit = asyncio.Semaphore(PARALLEL)
@@ -53,6 +55,8 @@ async def _adopt_object(work: Work, ref: ObjectRef) -> None:
         if not await kube.is_namespaced(ref.api_version, ref.kind):
             ref = ObjectRef(ref.api_version, ref.kind, ref.name)
     except KindNotServed:
+        return
+    if ref in work.helms_own:
         return
     for left in reversed(range(TRIES)):
         live = await kube.find(ref)

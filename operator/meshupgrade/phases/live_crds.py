@@ -1,4 +1,4 @@
-"""The live CRDs: as they were when a run planned, read once for all who ask, or as they are at this moment."""
+"""The live CRDs: as they are at this moment, or as they were when somebody in this run first asked for them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -7,7 +7,7 @@ from typing import Any
 from meshupgrade.kube.client import crd_ref
 from meshupgrade.phases.shape import Work
 
-__all__ = ["ReadCRD", "crd_now", "planned_crd"]
+__all__ = ["ReadCRD", "crd_now", "forget_crds", "known_crd"]
 
 ReadCRD = Callable[[Work, str], Awaitable[Mapping[str, Any] | None]]
 
@@ -17,8 +17,8 @@ async def crd_now(work: Work, name: str) -> Mapping[str, Any] | None:
     return await work.tools.kube.find(crd_ref(name))
 
 
-async def planned_crd(work: Work, name: str) -> Mapping[str, Any] | None:
-    """Give a live CRD as it was when it was first asked for in this run, or None. For planning only.
+async def known_crd(work: Work, name: str) -> Mapping[str, Any] | None:
+    """Give a live CRD as it was when it was first asked for, or None. To decide only; a write reads anew.
 
     Several checks look at the same CRDs, and at the same time.
     """
@@ -27,3 +27,8 @@ async def planned_crd(work: Work, name: str) -> Mapping[str, Any] | None:
         read = work.crd_reads[name] = asyncio.ensure_future(crd_now(work, name))
     # A check that runs out of its time must not take the answer from the others.
     return await asyncio.shield(read)
+
+
+def forget_crds(work: Work) -> None:
+    """Forget what was read; for after a phase that writes CRDs, or lets others write them."""
+    work.crd_reads.clear()

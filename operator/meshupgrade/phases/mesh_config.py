@@ -9,8 +9,9 @@ from meshupgrade.api.v1alpha1.names import FIELD_MANAGER
 from meshupgrade.api.v1alpha1.status import Phase
 from meshupgrade.domain.crds import served_version
 from meshupgrade.domain.merge import dotted, leaf_paths, merge_patch
-from meshupgrade.kube.client import ObjectRef, crd_ref
+from meshupgrade.kube.client import ObjectRef
 from meshupgrade.kube.errors import ApiStatusError, Forbidden
+from meshupgrade.phases.live_crds import ReadCRD, crd_now, known_crd
 from meshupgrade.phases.shape import Outcome, PhaseFailed, PhasePlan, Work
 
 __all__ = ["MeshConfig", "find_mesh_config"]
@@ -25,7 +26,7 @@ class MeshConfig:
     async def plan(self, work: Work) -> PhasePlan:
         """Ask the API server about the patch by a dry run, when the MeshConfig is there already."""
         patch = work.spec.mesh_config.patch
-        live = await find_mesh_config(work) if patch else None
+        live = await find_mesh_config(work, known_crd) if patch else None
         if live is None or not _changes(live, patch):
             return PhasePlan()
         try:
@@ -75,10 +76,10 @@ class MeshConfig:
             ) from None
 
 
-async def find_mesh_config(work: Work) -> dict[str, Any] | None:
+async def find_mesh_config(work: Work, read: ReadCRD = crd_now) -> dict[str, Any] | None:
     """Give the live MeshConfig in the newest version that is served, or None."""
     facts = work.distribution.mesh_config
-    crd = await work.tools.kube.find(crd_ref(f"meshconfigs.{facts.group}"))
+    crd = await read(work, f"meshconfigs.{facts.group}")
     if crd is None or (version := served_version(crd)) is None:
         return None
     return await work.tools.kube.find(ObjectRef(f"{facts.group}/{version}", "MeshConfig", facts.name, work.namespace))

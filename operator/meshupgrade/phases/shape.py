@@ -33,7 +33,7 @@ from meshupgrade.helm.process import Child
 from meshupgrade.helm.release import Release
 from meshupgrade.helm.repository import ChartVersion, IndexCache
 from meshupgrade.helm.storage import ReleaseStorage, StoredRevision
-from meshupgrade.kube.client import Kube
+from meshupgrade.kube.client import Kube, ObjectRef
 
 __all__ = ["Busy", "Outcome", "PhaseFailed", "PhaseModule", "PhasePlan", "Superseded", "Target", "Tools", "Work"]
 
@@ -140,6 +140,9 @@ class Work:
     """Fingerprints of the mesh's certificate authority before the upgrade to the target began."""
 
     target: Target | None = None
+    helms_own: frozenset[ObjectRef] = frozenset()
+    """The objects of the target that Preflight saw in Helm's hands, which nobody has to hand over."""
+
     crd_looks: Sequence[Look] = ()
     """What the CRD phase saw when it planned; each write is guarded against what changed since."""
 

@@ -154,7 +154,14 @@ async def test_many_who_ask_at_once_share_one_discovery(api: ApiServer, kube: Ku
         paths = await asyncio.gather(*(kube.path(*PLACE) for _ in range(20)))
         assert set(paths) == {"/apis/apps/v1/namespaces/mesh/deployments"}
         assert api.discoveries == expected
-        kube.forget_discovery()
+        kube.forget_discovery({"apps"})
+
+
+async def test_what_is_known_of_other_groups_is_not_forgotten(api: ApiServer, kube: Kube) -> None:
+    await kube.path(*PLACE)
+    kube.forget_discovery({"mesh.example", "v1"})
+    await kube.path(*PLACE)
+    assert api.discoveries == 1
 
 
 async def test_a_kind_that_is_not_known_is_looked_up_anew(api: ApiServer, kube: Kube) -> None:

@@ -7,26 +7,21 @@ control plane that needs them runs. CRDs only roll forward.
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 
 from meshupgrade.api.v1alpha1.conditions import ConditionType, Reason
-from meshupgrade.api.v1alpha1.findings import Finding
 from meshupgrade.api.v1alpha1.names import CRD_LEASE
 from meshupgrade.api.v1alpha1.spec import CRDPolicy
 from meshupgrade.api.v1alpha1.status import Phase
-from meshupgrade.domain.crd_changes import CRDChange, ExpectedCRD, Look
-from meshupgrade.domain.scope import ScopeChange
-from meshupgrade.domain.versions import parse_version
 from meshupgrade.helm.process import boot_id, is_running, started_ticks
 from meshupgrade.kube.lease import HeldLease, LeaseLost, hold_lease
-from meshupgrade.phases.crds import told
-from meshupgrade.phases.crds.bootstraps import Bootstrap, find_bootstraps
+from meshupgrade.phases.crds.bootstraps import find_bootstraps
 from meshupgrade.phases.crds.fence import hold_off
 from meshupgrade.phases.crds.look import Looker
+from meshupgrade.phases.crds.plan import changes_of, expected_of, scope_changes_of
 from meshupgrade.phases.crds.scope_change import change_scopes
-from meshupgrade.phases.crds.verify import crds_missing
 from meshupgrade.phases.crds.write import put_right, write_all, written_back
-from meshupgrade.phases.live_crds import crd_now, planned_crd
+from meshupgrade.phases.live_crds import crd_now, forget_crds
 from meshupgrade.phases.shape import Busy, Outcome, PhasePlan, Work
 
 __all__ = ["CRDs"]
@@ -43,19 +38,10 @@ class CRDs:
         self._one_mesh_at_a_time = asyncio.Lock()
 
     async def plan(self, work: Work) -> PhasePlan:
-        """Give what would change, and what the API server has against it."""
-        if work.spec.crds.policy is CRDPolicy.SKIP:
+        """Give what would change; what speaks against it, Preflight has found."""
+        if work.spec.crds.policy is not CRDPolicy.APPLY:
             return PhasePlan()
-        bootstraps = await find_bootstraps(work.tools.kube)
-        looks = await Looker(work, bootstraps, planned_crd).look_at_all(work.need_target().crds)
-        work.crd_looks = looks
-        changes = _changes(looks)
-        findings = [finding for look in looks for finding in look.findings]
-        due = [str(change) for change in (*_scope_changes(looks), *changes)]
-        if work.spec.crds.policy is CRDPolicy.VERIFY:
-            return PhasePlan([*findings, *crds_missing(looks)])
-        findings += _older_meshes(work, bootstraps, changes)
-        return PhasePlan(findings, due)
+        return PhasePlan(changes=[str(one) for one in (*scope_changes_of(work.crd_looks), *changes_of(work.crd_looks))])
 
     async def apply(self, work: Work) -> Outcome:
         """Apply what is due, wait until it is served, and read it back."""
@@ -64,26 +50,26 @@ class CRDs:
         if work.spec.crds.policy is CRDPolicy.VERIFY:
             total = len(work.need_target().crds)
             return Outcome(Reason.NOTHING_TO_DO, f"all {total} CRDs are as this version needs them; none was written")
-        bootstraps = await find_bootstraps(work.tools.kube)
-        looker = Looker(work, bootstraps, crd_now)
-        looks = work.crd_looks or await looker.look_at_all(work.need_target().crds)
-        work.expected_crds = _expected(looks)
-        changes, scopes = _changes(looks), _scope_changes(looks)
+        looks = work.crd_looks
+        work.expected_crds = expected_of(looks)
+        changes, scopes = changes_of(looks), scope_changes_of(looks)
         if not changes and not scopes:
             return Outcome(Reason.NOTHING_TO_DO, f"all {len(looks)} CRDs are as this version needs them")
         resources = "no custom resource was touched"
+        groups = {change.group for change in changes} | {change.group for change in scopes}
         async with self._alone(work) as lease:
-            groups = {change.group for change in changes} | {change.group for change in scopes}
+            bootstraps = await find_bootstraps(work.tools.kube)
+            looker = Looker(work, bootstraps, crd_now)
             quiet = await hold_off(work, bootstraps, groups)
             if scopes:
                 resources = await change_scopes(work, scopes, lease.check)
                 looks = await looker.look_at_all(work.need_target().crds)
-                work.expected_crds, changes = _expected(looks), _changes(looks)
+                work.expected_crds, changes = expected_of(looks), changes_of(looks)
             changed = {change.name: work.expected_crds[change.name] for change in changes}
             as_expected = await write_all(work, looker, changes, changed, lease.check)
             if not (quiet and as_expected):
                 await put_right(work, changed, lease.check, watch=not quiet)
-        work.tools.kube.forget_discovery()
+        work.tools.kube.forget_discovery(groups)
         created = sum(change.live is None for change in changes)
         return Outcome(
             Reason.DONE,
@@ -96,11 +82,13 @@ class CRDs:
 
         Gives an outcome in place of the phase's own when CRDs had to be put right. Raises as apply does.
         """
+        forget_crds(work)
         if not await written_back(work, work.expected_crds):
             return None
         async with self._alone(work) as lease:
             again = await put_right(work, work.expected_crds, lease.check)
-        work.tools.kube.forget_discovery()
+        forget_crds(work)
+        work.tools.kube.forget_discovery({expected.spec["group"] for expected in work.expected_crds.values()})
         named = ", ".join(f"{name} (by {writer})" for name, writer in sorted(again.items()))
         return Outcome(Reason.DONE, f"somebody wrote CRDs back while the upgrade ran, and they were put right: {named}")
 
@@ -118,31 +106,6 @@ class CRDs:
                     yield lease
             except LeaseLost as error:
                 raise Busy("the Lease under which CRDs are written was lost; it is tried again") from error
-
-
-def _changes(looks: Sequence[Look]) -> list[CRDChange]:
-    return [look.change for look in looks if look.change is not None]
-
-
-def _scope_changes(looks: Sequence[Look]) -> list[ScopeChange]:
-    return [look.scope for look in looks if look.scope is not None]
-
-
-def _expected(looks: Sequence[Look]) -> dict[str, ExpectedCRD]:
-    return {look.name: look.expected for look in looks if look.expected is not None}
-
-
-def _older_meshes(work: Work, bootstraps: Sequence[Bootstrap], changes: Sequence[CRDChange]) -> list[Finding]:
-    """Tell of other, older meshes whose bootstraps replace the CRDs that change now."""
-    version = parse_version(work.spec.version)
-    findings = []
-    for other in bootstraps:
-        if other.namespace == work.namespace or not other.replicas or not other.replaces:
-            continue
-        crds = [change.name for change in changes if change.live is not None and other.brings([change.group])]
-        if crds and (other.version is None or other.version < version):
-            findings.append(told.written_back(other, crds))
-    return findings
 
 
 def _identity(work: Work) -> str:

@@ -177,7 +177,7 @@ async def _served(work: Work, change: ScopeChange) -> None:
     kube = work.tools.kube
     deadline = time.monotonic() + CRD_TIMEOUT
     while True:
-        kube.forget_discovery()
+        kube.forget_discovery({change.group})
         try:
             if await kube.is_namespaced(change.api_version, change.kind) == (change.after == "Namespaced"):
                 path = await kube.path(change.api_version, change.kind, None)

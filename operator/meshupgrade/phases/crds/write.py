@@ -12,6 +12,7 @@ from meshupgrade.kube.client import crd_ref
 from meshupgrade.kube.errors import Conflict
 from meshupgrade.phases.crds.fence import hold_reconciler
 from meshupgrade.phases.crds.look import Looker
+from meshupgrade.phases.live_crds import known_crd
 from meshupgrade.phases.shape import PhaseFailed, Work
 
 __all__ = ["Guard", "put_right", "write_all", "written_back"]
@@ -46,23 +47,19 @@ async def write_all(
 
     Raises PhaseFailed, what ``guard`` raises, and the errors of kube; no write is under way any more then.
     """
-    done = 0
 
     async def one(change: CRDChange) -> bool:
-        nonlocal done
         served = await _served(work, await _write(work, looker, change, guard))
-        done += 1
-        await work.report(f"{done} of {len(changes)} CRDs applied, {change.name} the last")
         return not was_written_back(expected[change.name], served)
 
     return all(await _all(one(change) for change in changes))
 
 
 async def written_back(work: Work, expected: Mapping[str, ExpectedCRD]) -> list[str]:
-    """Give the names of the CRDs that are not any more what they were left as: one read of each."""
+    """Give the names of the CRDs that are not any more what they were left as."""
 
     async def one(name: str) -> str | None:
-        live = await work.tools.kube.find(crd_ref(name))
+        live = await known_crd(work, name)
         return name if live is None or was_written_back(expected[name], live) else None
 
     return [name for name in await _all(one(name) for name in sorted(expected)) if name]
@@ -181,6 +178,7 @@ async def _served(work: Work, crd: Object) -> Object:
                 conditions = {item["type"]: item for item in crd.get("status", {}).get("conditions") or []}
                 if all(conditions.get(kind, {}).get("status") == "True" for kind in SERVED):
                     return crd
+                await work.report(f"waiting until CRD {name} is served")
                 await asyncio.sleep(LOOK)
                 crd = await work.tools.kube.get(crd_ref(name))
     except TimeoutError:

@@ -6,6 +6,7 @@ from meshupgrade.phases.preflight import (
     autoscaling,
     capacity,
     certificate,
+    crds,
     custom_resources,
     health,
     identity,
@@ -37,6 +38,7 @@ CHECKS: tuple[Check, ...] = (
     certificate.CHECK,
     managed_elsewhere.CHECK,
     custom_resources.CHECK,
+    crds.CHECK,
     rollback.CHECK,
 )
 """Every check; what they find is told in this order within a severity."""

@@ -16,7 +16,7 @@ from meshupgrade.domain.resource_loss import Examination, examine
 from meshupgrade.domain.versions import parse_version
 from meshupgrade.kube.client import ObjectRef
 from meshupgrade.kube.errors import KindNotServed, Unreachable
-from meshupgrade.phases.live_crds import planned_crd
+from meshupgrade.phases.live_crds import known_crd
 from meshupgrade.phases.preflight.check import Check, enumerate_some, finding
 from meshupgrade.phases.shape import Work
 
@@ -85,7 +85,7 @@ async def _check(work: Work) -> list[Finding]:
 
 
 async def _read(work: Work, shipped: Mapping[str, Any], seen: _Seen) -> None:
-    live = await planned_crd(work, shipped["metadata"]["name"])
+    live = await known_crd(work, shipped["metadata"]["name"])
     if live is None or written_by_newer(live, shipped, work.distribution.name, parse_version(work.spec.version)):
         return
     examination = examine(live, shipped)

@@ -21,8 +21,21 @@ __all__ = ["HELM_MANAGER", "Answer", "owners_of", "try_hooks", "try_objects"]
 
 NOT_CONTENT = ("apiVersion", "kind", "metadata", "status")
 PARALLEL = 8
-Attempt = Callable[[Mapping[str, Any], str | None], Awaitable[tuple[tuple[str, str], ...]]]
 _OWNER = re.compile(r'conflict with "([^"]+)"')
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What is known of an object that the API server would take."""
+
+    owners: tuple[tuple[str, str], ...] = ()
+    """Fields that Helm takes over by force, each after the manager that set it to something else."""
+
+    is_helms: bool = False
+    """Whether it is certain that nobody has to hand it over to Helm."""
+
+
+Attempt = Callable[[Mapping[str, Any], str | None], Awaitable[Taken]]
 
 
 @dataclass(frozen=True)
@@ -34,8 +47,7 @@ class Answer:
     error: KubeError | None = None
     """Why it would not take it; None when it would."""
 
-    owners: tuple[tuple[str, str], ...] = ()
-    """Fields that Helm takes over by force, each after the manager that set it to something else."""
+    taken: Taken = Taken()
 
 
 async def try_objects(work: Work, release: Release, *, owners: bool = True) -> list[Answer]:
@@ -44,7 +56,7 @@ async def try_objects(work: Work, release: Release, *, owners: bool = True) -> l
     Raises Unreachable.
     """
 
-    async def attempt(obj: Mapping[str, Any], namespace: str | None) -> tuple[tuple[str, str], ...]:
+    async def attempt(obj: Mapping[str, Any], namespace: str | None) -> Taken:
         return await _apply(work.tools.kube, obj, namespace, owners=owners)
 
     return await _each(work, release.objects(), attempt)
@@ -56,13 +68,13 @@ async def try_hooks(work: Work, release: Release, events: Sequence[str]) -> list
     Helm deletes what is left of a hook's last run before it creates it anew, so one that is there is no obstacle.
     """
 
-    async def attempt(obj: Mapping[str, Any], namespace: str | None) -> tuple[tuple[str, str], ...]:
+    async def attempt(obj: Mapping[str, Any], namespace: str | None) -> Taken:
         try:
             await _create(work.tools.kube, obj, namespace)
         except Conflict as error:
             if error.reason != "AlreadyExists":
                 raise
-        return ()
+        return Taken()
 
     hooks = [hook for hook in release.hooks if set(hook.get("events") or ()) & set(events)]
     return await _each(work, [obj for hook in hooks for obj in manifest_objects(hook["manifest"])], attempt)
@@ -84,7 +96,7 @@ async def _each(work: Work, objects: Sequence[Mapping[str, Any]], attempt: Attem
             try:
                 if not await work.tools.kube.is_namespaced(ref.api_version, ref.kind):
                     ref = ObjectRef(ref.api_version, ref.kind, ref.name)
-                return Answer(ref, obj, owners=await attempt(obj, ref.namespace))
+                return Answer(ref, obj, taken=await attempt(obj, ref.namespace))
             except WebhookUnreachable as error:
                 return Answer(ref, obj, error)
             except Unreachable:
@@ -95,18 +107,16 @@ async def _each(work: Work, objects: Sequence[Mapping[str, Any]], attempt: Attem
     return await together(*(ask(obj) for obj in objects))
 
 
-async def _apply(
-    kube: Kube, obj: Mapping[str, Any], namespace: str | None, *, owners: bool
-) -> tuple[tuple[str, str], ...]:
+async def _apply(kube: Kube, obj: Mapping[str, Any], namespace: str | None, *, owners: bool) -> Taken:
     """Try the apply, and give whose fields it takes. Raises KubeError when the API server refuses."""
-    taken: tuple[tuple[str, str], ...] = ()
+    taken = Taken()
     try:
         if owners:
             try:
-                await kube.apply(obj, namespace=namespace, manager=HELM_MANAGER, force=False, dry_run=True)
-                return ()
+                would_be = await kube.apply(obj, namespace=namespace, manager=HELM_MANAGER, force=False, dry_run=True)
+                return Taken(is_helms=not is_made_elsewhere(would_be))
             except Conflict as error:
-                taken = owners_of(error)
+                taken = Taken(owners_of(error))
         await kube.apply(obj, namespace=namespace, manager=HELM_MANAGER, dry_run=True)
     except Rejected:
         live = await kube.find(ObjectRef.of(obj, namespace))

@@ -26,6 +26,7 @@ async def check(work: Work) -> list[Finding]:
     rendered = work.need_target().rendered
     events = ("pre-upgrade", "post-upgrade") if work.live is not None else ("pre-install", "post-install")
     objects, hooks = await together(try_objects(work, rendered), try_hooks(work, rendered, events))
+    work.helms_own = frozenset(answer.ref for answer in objects if answer.taken.is_helms)
     answers = [*objects, *hooks]
     crds = work.need_target().crds
     unserved = [answer for answer in answers if isinstance(answer.error, KindNotServed)]
@@ -57,7 +58,7 @@ def owner_findings(answers: Sequence[Answer]) -> list[Finding]:
     """
     fields: dict[str, list[str]] = {}
     for answer in answers:
-        for manager, path in answer.owners:
+        for manager, path in answer.taken.owners:
             if (manager, path) != (AUTOSCALER, ".spec.replicas"):
                 fields.setdefault(manager, []).append(f"{answer.ref} {path}")
     return [

@@ -10,7 +10,7 @@ from meshupgrade.api.v1alpha1.findings import Finding, FindingName, Severity
 from meshupgrade.domain.crds import stored_version
 from meshupgrade.domain.rollback import is_of_release, keeps_from_rollback
 from meshupgrade.helm.release import Release
-from meshupgrade.phases.live_crds import planned_crd
+from meshupgrade.phases.live_crds import known_crd
 from meshupgrade.phases.preflight.check import Check, enumerate_some, finding
 from meshupgrade.phases.preflight.crd_source import release_crds
 from meshupgrade.phases.shape import Work
@@ -27,7 +27,7 @@ async def _check(work: Work) -> list[Finding]:
     old = work.live if work.verified is None else await work.storage.read(work.verified)
     version = semver.Version.parse(old.chart_version.removeprefix("v"))
     shipped = work.need_target().crds
-    found = await asyncio.gather(*(planned_crd(work, crd["metadata"]["name"]) for crd in shipped))
+    found = await asyncio.gather(*(known_crd(work, crd["metadata"]["name"]) for crd in shipped))
     pairs = [(live, crd) for live, crd in zip(found, shipped, strict=True) if live is not None]
     certain = [pair for pair in pairs if is_of_release(pair[0], work.distribution.name, version)]
     merged = [pair for pair in pairs if pair not in certain]

@@ -11,6 +11,7 @@ from meshupgrade.api.v1alpha1.findings import Finding, FindingName, Severity
 from meshupgrade.distributions import Distribution
 from meshupgrade.domain.merge import dotted, lookup, merge_patch, with_value
 from meshupgrade.helm.release import Release
+from meshupgrade.phases.live_crds import known_crd
 from meshupgrade.phases.mesh_config import find_mesh_config
 from meshupgrade.phases.preflight.check import Check, finding
 from meshupgrade.phases.preset import preset_of
@@ -27,7 +28,7 @@ Spec = Mapping[str, Any]
 
 async def check(work: Work) -> list[Finding]:
     """Compare the MeshConfig, as spec.meshConfig.patch leaves it, with the defaults of the new release."""
-    live = await find_mesh_config(work)
+    live = await find_mesh_config(work, known_crd)
     if live is None:
         return []
     patched = merge_patch(live.get("spec") or {}, work.spec.mesh_config.patch)

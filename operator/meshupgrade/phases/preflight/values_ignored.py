@@ -13,6 +13,7 @@ from meshupgrade.api.v1alpha1.findings import Finding, FindingName, Severity
 from meshupgrade.domain.merge import dotted, leaf_paths, lookup, merge_patch, with_value
 from meshupgrade.domain.values import without_path
 from meshupgrade.helm.errors import RenderError
+from meshupgrade.phases.live_crds import known_crd
 from meshupgrade.phases.mesh_config import find_mesh_config
 from meshupgrade.phases.preflight.check import Check, enumerate_some, finding, together
 from meshupgrade.phases.preset import PRESET, preset_of
@@ -37,7 +38,7 @@ async def check(work: Work) -> list[Finding]:
         return []
     before, request = work.live.values(), work.need_target().request
     changed = changed_paths(before, request.values)
-    live = await find_mesh_config(work) if changed else None
+    live = await find_mesh_config(work, known_crd) if changed else None
     if live is None:
         return []
     wanted = merge_patch(live.get("spec") or {}, work.spec.mesh_config.patch)

@@ -15,7 +15,7 @@ from meshupgrade.api.v1alpha1.status import Phase
 from meshupgrade.domain.storage import Due
 from meshupgrade.kube.client import crd_ref
 from meshupgrade.kube.errors import Unreachable
-from meshupgrade.phases.live_crds import planned_crd
+from meshupgrade.phases.live_crds import known_crd
 from meshupgrade.phases.shape import Outcome, PhasePlan, Work
 from meshupgrade.phases.storage.look import due_crds, forced, replaces_crds
 from meshupgrade.phases.storage.migrate import Migrated, migrate
@@ -32,7 +32,7 @@ class Storage:
 
     async def plan(self, work: Work) -> PhasePlan:
         """Say whose objects will be rewritten, after trying it on one of each. Raises Forbidden."""
-        dues = work.planned_dues = await due_crds(work, planned_crd)
+        dues = work.planned_dues = await due_crds(work, known_crd)
         if not _migrates(work):
             kept = [due for due in dues if forced(work, due)] if replaces_crds(work) else []
             return PhasePlan([_must_be_migrated(kept)] if kept else [])
@@ -43,7 +43,7 @@ class Storage:
         """Migrate what is due. Raises PhaseFailed, and the errors of kube."""
         if work.spec.crds.policy is CRDPolicy.SKIP:
             return Outcome(Reason.NOTHING_TO_DO, "spec.crds.policy is Skip: no CRD was looked at")
-        dues = await due_crds(work)
+        dues = await due_crds(work, known_crd)
         if not dues:
             return Outcome(Reason.NOTHING_TO_DO, "every CRD stores its objects in the version of this release")
         if not _migrates(work):

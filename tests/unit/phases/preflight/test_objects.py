@@ -3,7 +3,7 @@
 from meshupgrade.api.v1alpha1.findings import FindingName, Severity
 from meshupgrade.kube.client import ObjectRef
 from meshupgrade.kube.errors import Conflict
-from meshupgrade.phases.preflight.dry_run import Answer, owners_of
+from meshupgrade.phases.preflight.dry_run import Answer, Taken, owners_of
 from meshupgrade.phases.preflight.objects import owner_findings
 
 REF = ObjectRef("apps/v1", "Deployment", "osm-prometheus", "osm-system")
@@ -11,7 +11,7 @@ IMAGE = '.spec.template.spec.containers[name="prometheus"].image'
 
 
 def answer(*owners: tuple[str, str]) -> Answer:
-    return Answer(REF, {}, owners=owners)
+    return Answer(REF, {}, taken=Taken(owners))
 
 
 def test_each_manager_is_named_with_its_fields() -> None:

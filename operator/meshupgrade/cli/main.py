@@ -20,7 +20,7 @@ from meshupgrade import __version__
 from meshupgrade.api.v1alpha1.crd import custom_resource_definition
 from meshupgrade.api.v1alpha1.reference import reference as api_reference
 from meshupgrade.api.v1alpha1.spec import DistributionName
-from meshupgrade.cli.memory import give_back_memory
+from meshupgrade.cli.memory import give_back_memory, keep_memory_small
 from meshupgrade.distributions import load_distribution
 from meshupgrade.domain.secrets import Secrets
 from meshupgrade.engine.engine import Engine
@@ -83,7 +83,7 @@ def run(
     log_format: Annotated[LogFormat, typer.Option(help="How log lines look.")] = LogFormat.CONSOLE,
 ) -> None:
     """Run the operator until SIGTERM or SIGINT."""
-    give_back_memory()
+    keep_memory_small()
     secrets = Secrets()
     _log_to_stderr(log_format, secrets)
     binary = shutil.which(helm)
@@ -109,7 +109,8 @@ async def _run(
     helm = Helm(binary, access, folder, secrets)
     await _check_helm(helm)
     async with Kube(access.configuration, secrets.scrub) as kube, aiohttp.ClientSession(trust_env=True) as http:
-        engine = Engine(Tools(kube, helm, http, IndexCache(), folder, secrets), workers=workers)
+        tools = Tools(kube, helm, http, IndexCache(), folder, secrets)
+        engine = Engine(tools, workers=workers, at_rest=give_back_memory)
         await serve(
             engine,
             access.configuration,

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from meshupgrade.api.v1alpha1.names import API_VERSION, KIND
@@ -32,7 +32,9 @@ ASK_AGAIN = 2.0
 class Engine:
     """Takes in what the watch sees, and brings each mesh to what its MeshUpgrade says."""
 
-    def __init__(self, tools: Tools, *, workers: int = 8) -> None:
+    def __init__(self, tools: Tools, *, workers: int = 8, at_rest: Callable[[], None] | None = None) -> None:
+        """``at_rest`` is called each time that no mesh is worked on any more."""
+        self._at_rest = at_rest
         self._tools = tools
         self._queue = WorkQueue()
         self._workers = asyncio.Semaphore(workers)
@@ -102,6 +104,8 @@ class Engine:
             self._workers.release()
         if pause is not None:
             self._queue.add_after(key, pause)
+        if not self._pokes and self._at_rest is not None:
+            self._at_rest()
 
     def _failed(self, key: MeshKey) -> float:
         self._failures[key] = self._failures.get(key, 0) + 1

@@ -23,6 +23,7 @@ from tests.cluster.cluster import Cluster
 Object = dict[str, Any]
 
 CRD_FOLDER = Path(__file__).parents[2] / "crds"
+APPROVAL_FOLDER = Path(__file__).parents[2] / "deploy/kustomize/components/approval"
 MESHUPGRADE = Path(sys.executable).with_name("meshupgrade")
 NO_FINALIZERS = '{"metadata":{"finalizers":null}}'
 PATIENCE = 60.0
@@ -245,6 +246,11 @@ def install_crd(cluster: Cluster) -> None:
     eventually(
         lambda: cluster.kubectl(*wait, check=False).returncode == 0, lambda: "the CRD of MeshUpgrade is not served"
     )
+
+
+def install_approval_policy(cluster: Cluster) -> None:
+    """Install who may approve, as the default install does; the API server takes a moment to act on it."""
+    cluster.kubectl("apply", "--server-side", "-k", str(APPROVAL_FOLDER))
 
 
 def eventually(done: Callable[[], bool], complaint: Callable[[], str], seconds: float = PATIENCE) -> None:

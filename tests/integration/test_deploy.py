@@ -38,6 +38,7 @@ DENIED = [
     ("create", "meshupgrades.meshupgrade.io", "osm-system"),
     ("update", "meshupgrades.meshupgrade.io", "osm-system"),
     ("delete", "meshupgrades.meshupgrade.io", "osm-system"),
+    ("approve", "meshupgrades.meshupgrade.io", "osm-system"),
     ("create", "validatingadmissionpolicies.admissionregistration.k8s.io", ""),
     ("approve", "certificatesigningrequests.certificates.k8s.io", ""),
     ("*", "*", ""),
@@ -52,7 +53,7 @@ def deployed(cluster: Cluster) -> Iterator[None]:
     cluster.kubectl("wait", "--for=condition=Established", "crd/meshupgrades.meshupgrade.io")
     yield
     # The CRD stays for the other tests of this session.
-    listed = "clusterrolebindings,clusterroles"
+    listed = "clusterrolebindings,clusterroles,validatingadmissionpolicybindings,validatingadmissionpolicies"
     cluster.kubectl("delete", listed, "--selector=app.kubernetes.io/part-of=meshupgrade")
     in_system = ("roles,rolebindings", "--namespace=kube-system")
     cluster.kubectl("delete", *in_system, "--selector=app.kubernetes.io/part-of=meshupgrade")
@@ -206,7 +207,9 @@ def test_the_components_are_accepted_and_grant_what_they_say(cluster: Cluster, d
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     assert container["image"] == "registry.example.org/meshupgrade:1.0.0"
     bound = {obj["roleRef"]["name"] for obj in built if obj["kind"] == "ClusterRoleBinding"}
-    assert bound == {obj["metadata"]["name"] for obj in built if obj["kind"] == "ClusterRole"}
+    roles = {obj["metadata"]["name"] for obj in built if obj["kind"] == "ClusterRole"}
+    assert roles - bound == {"meshupgrade-approver"}, "an admin binds it to people"
+    assert bound <= roles
 
 
 def relative(path: Path, start: Path) -> str:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from tests.charts.publish import Published
 from tests.cluster.bootstrap import BootstrapStandIn
 from tests.cluster.chart_repository import ChartRepository
 from tests.cluster.cluster import Cluster
-from tests.integration.harness import Mesh, Operator
+from tests.integration.harness import Mesh, Operator, install_approval_policy
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -101,7 +102,8 @@ class Reader:
     def _environment(self) -> dict[str, str]:
         environment = self._mesh.cluster.environment()
         binaries = self._mesh.cluster.binaries
-        path = [str(binaries.kubectl.parent), str(binaries.helm.parent), environment["PATH"]]
+        plugin = Path(sys.executable).parent
+        path = [str(binaries.kubectl.parent), str(binaries.helm.parent), str(plugin), environment["PATH"]]
         return environment | {"PATH": os.pathsep.join(path), "PASSWORD": "a password of the reader"}
 
 
@@ -121,6 +123,8 @@ def cluster(own_cluster: Cluster) -> Cluster:
 @pytest.fixture
 def osm(cluster: Cluster, published: Published, repository: ChartRepository, installed: None) -> Iterator[Mesh]:
     """The mesh that the docs speak of: osm-edge 1.1.0 under its default names, with workloads, and alive."""
+    # Of what the docs install, this alone works without the operator's Pod.
+    install_approval_policy(cluster)
     cluster.kubectl("create", "namespace", NAMESPACE)
     mesh = Mesh(cluster, NAMESPACE, published, repository, name="osm")
     with BootstrapStandIn(cluster, [NAMESPACE]):

@@ -106,12 +106,21 @@ def test_no_release(mesh: Mesh, operator: Operator) -> None:
 
 
 BAD_SPECS: dict[str, tuple[dict[str, Any], str]] = {
-    "no version": ({"version": "latest"}, "exact semantic version"),
-    "half a version": ({"version": "1.2"}, "exact semantic version"),
+    "no version": ({"version": "latest"}, "must be a semantic version"),
+    "half a version": ({"version": "1.2.3.4"}, "must be a semantic version"),
     "an unknown mesh": ({"mesh": {"distribution": "istio"}}, "spec.mesh.distribution"),
     "an unknown field": ({"verzion": "1.2.1"}, "verzion"),
     "no duration": ({"upgrade": {"timeout": "soon"}}, "upgrade.timeout"),
     "no time at all": ({"upgrade": {"timeout": "0s"}}, "between 1s and 24h"),
+    "an unknown time zone": (
+        {"upgrade": {"windows": [{"start": "22:00", "end": "04:00", "timeZone": "Europe/Berlim"}]}},
+        "unknown time zone Europe/Berlim",
+    ),
+    "a day twice": (
+        {"upgrade": {"windows": [{"start": "22:00", "end": "04:00", "days": ["Mon", "Mon"]}]}},
+        "spec.upgrade.windows[0].days",
+    ),
+    "no time of day": ({"upgrade": {"windows": [{"start": "22:00", "end": "24:00"}]}}, "spec.upgrade.windows[0].end"),
     "an unknown risk": ({"upgrade": {"acceptRisks": ["Everything"]}}, "BreakingChange"),
     "no URL": ({"chart": {"repository": "example.test/charts"}}, "must be a URL"),
     "a login in the URL": ({"chart": {"repository": "https://me:secret@example.test"}}, "carries no login"),

@@ -14,7 +14,10 @@ import yaml
 from packaging.requirements import Requirement
 
 from meshupgrade import __version__
-from meshupgrade.api.v1alpha1.names import GROUP
+from meshupgrade.api.v1alpha1 import names
+from meshupgrade.api.v1alpha1.names import GROUP, PLURAL
+from meshupgrade.api.v1alpha1.schema import structural_schema
+from meshupgrade.api.v1alpha1.spec import UpgradeSpec
 from meshupgrade.cli.main import app
 from meshupgrade.helm.process import GRACE
 from tests.charts.generator import chart_files
@@ -24,6 +27,9 @@ Object = dict[str, Any]
 
 ROOT = Path(__file__).parents[2]
 KUSTOMIZE = ROOT / "deploy/kustomize"
+APPROVAL = KUSTOMIZE / "components/approval"
+FOR_PEOPLE = {"meshupgrade-approver"}
+"""The roles that an admin binds; all others are the operator's."""
 MANIFESTS = sorted(path for path in KUSTOMIZE.rglob("*.yaml") if path.name != "kustomization.yaml")
 MESH_GROUPS = re.compile(
     r"(.+\.)?flomesh\.io|(config|policy)\.openservicemesh\.io|(access|specs|split)\.smi-spec\.io|multicluster\.x-k8s\.io"
@@ -78,7 +84,7 @@ def test_every_role_is_bound_to_the_operators_account_and_nothing_else_is() -> N
     bindings = objects("ClusterRoleBinding")
     assert all(binding["subjects"] == [{"kind": "ServiceAccount", **names}] for binding in bindings)
     assert [binding["roleRef"]["name"] for binding in bindings] == [
-        role["metadata"]["name"] for role in objects("ClusterRole")
+        name for role in objects("ClusterRole") if (name := role["metadata"]["name"]) not in FOR_PEOPLE
     ]
     assert deployment()["spec"]["template"]["spec"]["serviceAccountName"] == names["name"]
 
@@ -92,8 +98,39 @@ def test_no_rule_is_a_way_around_the_others(rule: Object) -> None:
 
 
 def test_its_own_objects_are_never_made_or_deleted_by_the_operator() -> None:
-    own = {verb for rule in rules() if GROUP in rule.get("apiGroups", []) for verb in rule["verbs"]}
+    roles = [role for role in objects("ClusterRole") if role["metadata"]["name"] not in FOR_PEOPLE]
+    held = [rule for role in roles for rule in role["rules"]]
+    own = {verb for rule in held if GROUP in rule.get("apiGroups", []) for verb in rule["verbs"]}
     assert own == {"get", "list", "watch", "patch"}
+
+
+def test_the_default_install_says_who_may_approve() -> None:
+    listed = yaml.safe_load((KUSTOMIZE / "kustomization.yaml").read_text())
+    assert [KUSTOMIZE / path for path in listed["components"]] == [APPROVAL]
+    (policy,) = objects("ValidatingAdmissionPolicy")
+    (binding,) = objects("ValidatingAdmissionPolicyBinding")
+    assert binding["spec"] == {"policyName": policy["metadata"]["name"], "validationActions": ["Deny"]}
+    assert policy["spec"]["failurePolicy"] == "Fail"
+    # The operator's own writes of the status, many in an upgrade, are none of its business.
+    (matched,) = policy["spec"]["matchConstraints"]["resourceRules"]
+    assert (matched["apiGroups"], matched["apiVersions"], matched["resources"]) == ([GROUP], ["*"], [PLURAL])
+    (role,) = objects("ClusterRole", APPROVAL)
+    (rule,) = role["rules"]
+    assert (rule["apiGroups"], rule["resources"]) == ([GROUP], [PLURAL])
+    assert {"get", "patch", "update", "approve"} <= set(rule["verbs"])
+    # An aggregated role would give the verb to every admin or editor of a namespace.
+    assert not [label for label in role["metadata"]["labels"] if label.startswith("rbac.authorization.k8s.io/")]
+
+
+def test_the_approval_policy_names_what_is_there() -> None:
+    """A name that the operator does not read would be gated in vain, and the right one be free."""
+    expressions = json.dumps(objects("ValidatingAdmissionPolicy"))
+    annotations = set(re.findall(r"nnotations\[\?'([^']+)'\]", expressions))
+    assert annotations == {names.APPROVED_PLAN, names.ROLLBACK_REQUESTED}
+    fields = set(re.findall(r"\?spec\.\?upgrade\.\?(\w+)", expressions))
+    assert fields == {"acceptRisks", "approval"}
+    assert fields <= structural_schema(UpgradeSpec)["properties"].keys()
+    assert set(re.findall(r"ClusterRole ([a-z-]+)", expressions)) == FOR_PEOPLE
 
 
 def test_every_right_that_a_chart_grants_is_held() -> None:
@@ -153,7 +190,8 @@ def test_image_and_deployment_agree() -> None:
     spec = deployment()["spec"]["template"]["spec"]
     (container,) = spec["containers"]
     assert container["image"] == f"meshupgrade:{__version__}"
-    assert container["args"] == json.loads(last("CMD"))
+    command = json.loads(last("CMD"))
+    assert container["args"] == [*command, "--pause-switch=meshupgrade-system/meshupgrade-pause"]
     user, group = last("USER").split(":")
     assert (spec["securityContext"]["runAsUser"], spec["securityContext"]["runAsGroup"]) == (int(user), int(group))
     assert container["volumeMounts"] == [{"name": "work", "mountPath": last("WORKDIR")}]

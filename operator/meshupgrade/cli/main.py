@@ -6,6 +6,7 @@ import logging
 import shutil
 import sys
 import tempfile
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -20,10 +21,12 @@ from meshupgrade import __version__
 from meshupgrade.api.v1alpha1.crd import custom_resource_definition
 from meshupgrade.api.v1alpha1.reference import reference as api_reference
 from meshupgrade.api.v1alpha1.spec import DistributionName
+from meshupgrade.cli.helm_cli import check_helm
 from meshupgrade.cli.memory import give_back_memory, keep_memory_small
 from meshupgrade.distributions import load_distribution
 from meshupgrade.domain.secrets import Secrets
 from meshupgrade.engine.engine import Engine
+from meshupgrade.engine.gate import Gate
 from meshupgrade.handlers import serve
 from meshupgrade.helm.driver import Helm
 from meshupgrade.helm.errors import HelmError
@@ -34,8 +37,6 @@ from meshupgrade.phases.shape import Tools
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 logger = logging.getLogger("meshupgrade")
-
-OLDEST_HELM = (4, 0)
 
 
 class LogFormat(StrEnum):
@@ -77,6 +78,14 @@ def run(
     context: Annotated[str | None, typer.Option(help="Context of the kubeconfig. Default: its current one.")] = None,
     helm: Annotated[str, typer.Option(help="The Helm CLI, version 4.")] = "helm",
     workers: Annotated[int, typer.Option(min=1, help="How many meshes are worked on at once.")] = 8,
+    max_upgrades: Annotated[
+        int | None, typer.Option(min=1, help="How many upgrades run at once; the others wait for their turn.")
+    ] = None,
+    paused: Annotated[bool, typer.Option("--paused", help="Begin no upgrade of any mesh.")] = False,
+    pause_switch: Annotated[
+        str | None,
+        typer.Option(help="ConfigMap, as namespace/name, that pauses all upgrades while its key paused is true."),
+    ] = None,
     work_dir: Annotated[
         Path | None, typer.Option(help="Folder for chart archives and Helm's caches. Default: a temporary one.")
     ] = None,
@@ -93,7 +102,16 @@ def run(
         folder = work_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="meshupgrade-")))
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            asyncio.run(_run(kubeconfig, context, binary, workers, folder, secrets))
+            asyncio.run(
+                _run(
+                    kubeconfig,
+                    context,
+                    binary,
+                    Limits(workers, max_upgrades, paused, _switch(pause_switch)),
+                    folder,
+                    secrets,
+                )
+            )
         except ConfigException as error:
             typer.echo(f"no way to a cluster: {error}; give --kubeconfig, or set KUBECONFIG", err=True)
             raise typer.Exit(2) from error
@@ -102,27 +120,40 @@ def run(
             raise typer.Exit(2) from error
 
 
+@dataclass(frozen=True)
+class Limits:
+    """How much the operator does at once, and whether it does anything."""
+
+    workers: int
+    max_upgrades: int | None
+    paused: bool
+    switch: tuple[str, str] | None
+
+
+def _switch(text: str | None) -> tuple[str, str] | None:
+    if text is None:
+        return None
+    namespace, _, name = text.partition("/")
+    if not namespace or not name or "/" in name:
+        raise typer.BadParameter(f"{text!r} is not namespace/name of a ConfigMap", param_hint="--pause-switch")
+    return namespace, name
+
+
 async def _run(
-    kubeconfig: Path | None, context: str | None, binary: str, workers: int, folder: Path, secrets: Secrets
+    kubeconfig: Path | None, context: str | None, binary: str, limits: Limits, folder: Path, secrets: Secrets
 ) -> None:
     access = await load_access(kubeconfig, context)
     helm = Helm(binary, access, folder, secrets)
-    await _check_helm(helm)
+    await check_helm(helm)
     async with Kube(access.configuration, secrets.scrub) as kube, aiohttp.ClientSession(trust_env=True) as http:
         tools = Tools(kube, helm, http, IndexCache(), folder, secrets)
-        engine = Engine(tools, workers=workers, at_rest=give_back_memory)
+        gate = Gate(kube, paused=limits.paused, switch=limits.switch, most=limits.max_upgrades)
+        engine = Engine(tools, workers=limits.workers, gate=gate, at_rest=give_back_memory)
         await serve(
             engine,
             access.configuration,
             ready=lambda: logger.info("meshupgrade %s watches %s", __version__, access.configuration.host),
         )
-
-
-async def _check_helm(helm: Helm) -> None:
-    text = await helm.version()
-    found = tuple(int(part) for part in text.removeprefix("v").split(".")[:2])
-    if found < OLDEST_HELM:
-        raise HelmError(f"the Helm CLI is {text}; version 4 is needed, since it applies server-side")
 
 
 class _Scrubbed(logging.Formatter):

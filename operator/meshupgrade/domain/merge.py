@@ -36,6 +36,15 @@ def with_value(tree: Mapping[str, Any], path: Sequence[str], value: Any) -> dict
     return copy
 
 
+def same(one: Any, other: Any) -> bool:
+    """Tell whether two JSON trees are equal: as in JSON, and unlike in Python, true is not 1."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+
+
 def leaf_paths(tree: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Yield the path of every leaf; an empty object and a list count as leaves."""
     for key, value in tree.items():

@@ -8,7 +8,7 @@ import semver
 from meshupgrade.api.v1alpha1.names import CRD_WRITTEN_BY
 from meshupgrade.domain.crds import stored_version
 
-__all__ = ["is_of_release", "keeps_from_rollback"]
+__all__ = ["is_of_release", "keeps_from_rollback", "keeps_stored_versions"]
 
 Object = Mapping[str, Any]
 
@@ -25,6 +25,15 @@ def keeps_from_rollback(old: Object, shipped: Object, *, replaces: bool) -> str 
     if replaces and stored not in _names(old):
         return f"{name} will store objects in {stored}, which is not in {', '.join(_names(old))}"
     return None
+
+
+def keeps_stored_versions(live: Object, old: Object) -> str | None:
+    """Say why the API server would refuse that a live CRD is replaced by the one of an old release, or give None."""
+    name = old["metadata"]["name"]
+    if live["spec"]["scope"] != old["spec"]["scope"]:
+        return f"{name} is {live['spec']['scope']} in scope now"
+    kept = [stored for stored in (live.get("status") or {}).get("storedVersions") or [] if stored not in _names(old)]
+    return f"{name} has objects stored in {', '.join(kept)}, which its own CRD lacks" if kept else None
 
 
 def is_of_release(live: Object, distribution: str, version: semver.Version) -> bool:

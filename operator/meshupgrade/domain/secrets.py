@@ -59,6 +59,14 @@ class Secrets:
             return [self.scrub_tree(item) for item in tree]
         return self.scrub(tree) if isinstance(tree, str) and " " in tree else tree
 
+    def scrub_all(self, tree: Any) -> Any:
+        """Give a JSON tree with the secrets masked in every text of it, for trees that hold what users wrote."""
+        if isinstance(tree, Mapping):
+            return {key: self.scrub_all(value) for key, value in tree.items()}
+        if isinstance(tree, list):
+            return [self.scrub_all(item) for item in tree]
+        return self.scrub(tree) if isinstance(tree, str) else tree
+
 
 class _Masks:
     def __init__(self) -> None:

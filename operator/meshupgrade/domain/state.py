@@ -14,6 +14,10 @@ class State(StrEnum):
     COMPLETED = "Completed"
     REFUSED = "Refused"
     RETRYING = "Retrying"
+    AWAITING_APPROVAL = "AwaitingApproval"
+    OUTSIDE_WINDOW = "OutsideWindow"
+    SUSPENDED = "Suspended"
+    PLANNED = "Planned"
     ROLLING_BACK = "RollingBack"
     ROLLED_BACK = "RolledBack"
     ROLLBACK_FAILED = "RollbackFailed"
@@ -41,6 +45,14 @@ TABLE: dict[State, Shown] = {
     State.COMPLETED: Shown("True", reconciling=False, stalled=False, phase=Phase.COMPLETED, reason=Reason.SUCCEEDED),
     State.REFUSED: Shown("False", reconciling=False, stalled=True, phase=Phase.REFUSED, reason=None),
     State.RETRYING: Shown("False", reconciling=True, stalled=False, phase=Phase.RETRYING, reason=Reason.RETRYING),
+    State.AWAITING_APPROVAL: Shown(
+        "Unknown", reconciling=True, stalled=False, phase=Phase.AWAITING_APPROVAL, reason=Reason.AWAITING_APPROVAL
+    ),
+    State.OUTSIDE_WINDOW: Shown(
+        "Unknown", reconciling=True, stalled=False, phase=Phase.OUTSIDE_WINDOW, reason=Reason.OUTSIDE_WINDOW
+    ),
+    State.SUSPENDED: Shown("Unknown", reconciling=False, stalled=False, phase=Phase.SUSPENDED, reason=Reason.SUSPENDED),
+    State.PLANNED: Shown("Unknown", reconciling=False, stalled=False, phase=Phase.PLANNED, reason=Reason.PLANNED),
     State.ROLLING_BACK: Shown(
         "False", reconciling=True, stalled=False, phase=Phase.ROLLING_BACK, reason=Reason.ROLLING_BACK
     ),

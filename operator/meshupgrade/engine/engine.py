@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 from meshupgrade.api.v1alpha1.names import API_VERSION, KIND
 from meshupgrade.domain.state import State, backoff
 from meshupgrade.engine.finalizer import remove_finalizer
+from meshupgrade.engine.gate import Gate, Turn
 from meshupgrade.engine.objects import fingerprint, has_finalizer, is_deleting, mesh_key, oldest_first
 from meshupgrade.engine.queue import MeshKey, WorkQueue
 from meshupgrade.engine.recovery import unlock_own
@@ -32,9 +33,13 @@ ASK_AGAIN = 2.0
 class Engine:
     """Takes in what the watch sees, and brings each mesh to what its MeshUpgrade says."""
 
-    def __init__(self, tools: Tools, *, workers: int = 8, at_rest: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, tools: Tools, *, workers: int = 8, gate: Gate | None = None, at_rest: Callable[[], None] | None = None
+    ) -> None:
         """``at_rest`` is called each time that no mesh is worked on any more."""
         self._at_rest = at_rest
+        self._gate = gate or Gate()
+        self._gate.wake = self._wake
         self._tools = tools
         self._queue = WorkQueue()
         self._workers = asyncio.Semaphore(workers)
@@ -59,6 +64,10 @@ class Engine:
         self._queue.add(key)
         if poke := self._pokes.get(key):
             poke.set()
+
+    def _wake(self, key: Hashable) -> None:
+        if isinstance(key, MeshKey):
+            self._queue.add(key)
 
     async def run(self) -> None:
         """Work until cancelled; on the way out, every run ends its Helm process."""
@@ -124,12 +133,14 @@ class Engine:
             await self._show_duplicate(duplicate, living[0])
         if not living:
             self._failures.pop(key, None)
+            self._gate.leave(key)
             return None
         return await self._guarded(living[0], poke, key)
 
     async def _guarded(self, obj: Mapping[str, Any], poke: asyncio.Event, key: MeshKey) -> float | None:
         """Run, and end the run when its object is deleted meanwhile."""
-        run = Run(self._tools, obj, self._kubernetes_version, self._failures.get(key, 0))
+        turn = Turn(self._gate, key)
+        run = Run(self._tools, obj, self._kubernetes_version, self._failures.get(key, 0), turn)
         task = asyncio.create_task(run.go(), name=f"run {key}")
         try:
             while not task.done():
@@ -164,6 +175,7 @@ class Engine:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await task
+            turn.leave()
 
     async def _let_go(self, obj: Mapping[str, Any]) -> None:
         """Leave the release workable and the mesh as it is: the object of an upgrade under way is deleted."""

@@ -6,7 +6,17 @@ from typing import Any
 
 from meshupgrade.api.v1alpha1.status import MAX_HISTORY, HistoryAction, HistoryEntry, HistoryState, PhaseDuration
 
-__all__ = ["adopt", "begin", "change_newest", "half_way", "last_verified", "rolled_back", "under_way", "with_duration"]
+__all__ = [
+    "adopt",
+    "begin",
+    "change_newest",
+    "half_way",
+    "last_verified",
+    "rolled_back",
+    "under_way",
+    "verified_before",
+    "with_duration",
+]
 
 History = Sequence[HistoryEntry]
 
@@ -67,6 +77,12 @@ def rolled_back(
 def last_verified(history: History, stored: Collection[int]) -> HistoryEntry | None:
     """Give the newest entry whose revision was verified and is still stored by Helm."""
     return next((entry for entry in history if entry.verified and entry.revision in stored), None)
+
+
+def verified_before(history: History, stored: Collection[int], current: str) -> HistoryEntry | None:
+    """Give the entry of the version that was verified before the current one, and is still stored by Helm."""
+    older = (entry for entry in history if entry.verified and entry.revision in stored and entry.version != current)
+    return next(older, None)
 
 
 def change_newest(history: History, **fields: Any) -> list[HistoryEntry]:

@@ -5,12 +5,24 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from meshupgrade.api.v1alpha1.names import FINALIZER, RECONCILE_REQUESTED_AT
-from meshupgrade.api.v1alpha1.spec import DistributionName
+from meshupgrade.api.v1alpha1.names import APPROVED_PLAN, FINALIZER, RECONCILE_REQUESTED_AT, ROLLBACK_REQUESTED
+from meshupgrade.api.v1alpha1.plan import Plan
+from meshupgrade.api.v1alpha1.spec import Approval, DistributionName, MeshUpgradeSpec
 from meshupgrade.distributions import load_distribution
 from meshupgrade.engine.queue import MeshKey
 
-__all__ = ["fingerprint", "has_finalizer", "is_deleting", "mesh_key", "oldest_first", "requested_at", "spec_errors"]
+__all__ = [
+    "approved_digest",
+    "fingerprint",
+    "has_finalizer",
+    "is_approved",
+    "is_deleting",
+    "mesh_key",
+    "oldest_first",
+    "requested_at",
+    "rollback_requested",
+    "spec_errors",
+]
 
 Object = Mapping[str, Any]
 
@@ -29,13 +41,35 @@ def mesh_key(obj: Object) -> MeshKey | None:
 def fingerprint(obj: Object) -> tuple[Any, ...]:
     """Give what a run depends on, so that the operator's own writes of status do not start one."""
     metadata = obj["metadata"]
-    return (metadata["uid"], metadata.get("generation"), metadata.get("deletionTimestamp"), requested_at(obj))
+    return (
+        metadata["uid"],
+        metadata.get("generation"),
+        metadata.get("deletionTimestamp"),
+        requested_at(obj),
+        approved_digest(obj),
+        rollback_requested(obj),
+    )
 
 
 def requested_at(obj: Object) -> str | None:
     """Give the value of the annotation that asks for a fresh run."""
     value = (obj["metadata"].get("annotations") or {}).get(RECONCILE_REQUESTED_AT)
     return str(value)[:128] if value else None
+
+
+def approved_digest(obj: Object) -> str:
+    """Give the digest in the annotation that approves a plan, empty without one."""
+    return str((obj["metadata"].get("annotations") or {}).get(APPROVED_PLAN) or "").strip()
+
+
+def rollback_requested(obj: Object) -> str:
+    """Give the revision in the annotation that asks for a rollback, empty without one."""
+    return str((obj["metadata"].get("annotations") or {}).get(ROLLBACK_REQUESTED) or "").strip()[:128]
+
+
+def is_approved(obj: Object, spec: MeshUpgradeSpec, plan: Plan) -> bool:
+    """Tell whether that very plan may be carried out."""
+    return spec.upgrade.approval is Approval.AUTOMATIC or approved_digest(obj) == plan.digest
 
 
 def is_deleting(obj: Object) -> bool:

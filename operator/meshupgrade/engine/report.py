@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from meshupgrade.api.v1alpha1.conditions import AnyReason, ConditionStatus, ConditionType, Reason
 from meshupgrade.api.v1alpha1.findings import Finding, FindingName, Severity
+from meshupgrade.api.v1alpha1.names import APPROVED_PLAN
+from meshupgrade.api.v1alpha1.plan import AvailableVersion, Plan
 from meshupgrade.api.v1alpha1.spec import ValuesPolicy
 from meshupgrade.api.v1alpha1.status import (
     MAX_POINTER,
@@ -13,16 +15,18 @@ from meshupgrade.api.v1alpha1.status import (
     Attempts,
     HelmProcess,
     HistoryAction,
+    HistoryEntry,
     HistoryState,
     MeshUpgradeStatus,
     Phase,
     Remediation,
     StorageMigration,
 )
+from meshupgrade.domain.drift_told import Told
 from meshupgrade.domain.merge import leaf_paths
+from meshupgrade.domain.plans import summarize
 from meshupgrade.domain.state import State
 from meshupgrade.domain.values import to_pointer
-from meshupgrade.domain.versions import parse_version
 from meshupgrade.engine import history
 from meshupgrade.engine.status import StatusWriter, heaviest_first, now
 from meshupgrade.helm.process import Child, boot_id
@@ -31,7 +35,7 @@ from meshupgrade.kube.readiness import Readiness
 from meshupgrade.phases import PHASES
 from meshupgrade.phases.shape import Outcome, PhaseModule, Work
 
-__all__ = ["Report", "finding_events", "target_version"]
+__all__ = ["Report", "finding_events", "goal_of"]
 
 TRY_AGAIN = (
     "Change the spec, or annotate the object with a new value of meshupgrade.io/reconcile-requested-at, to try again"
@@ -41,9 +45,9 @@ PROGRESS_PAUSE = 2.0
 """Seconds between two writes of mere progress, unless a phase has just begun."""
 
 
-def target_version(work: Work) -> str:
-    """Give the version to reach, without a leading v."""
-    return str(parse_version(work.spec.version))
+def goal_of(work: Work) -> str:
+    """Give the version to reach, without a leading v; as the spec has it while it is not resolved."""
+    return str(work.goal or work.wanted.exact or work.spec.version)
 
 
 class Report:
@@ -69,8 +73,8 @@ class Report:
         return condition is not None and condition.status == "True"
 
     def under_way(self, work: Work) -> bool:
-        """Tell whether the upgrade to the target had begun to write."""
-        return history.under_way(self.status.history, target_version(work))
+        """Tell whether this hop had begun to write."""
+        return history.under_way(self.status.history, str(work.version))
 
     async def begun(self, work: Work, token: str | None, kubernetes_version: str) -> bool:
         """Show a new generation, or a new request, as worked on; tell whether this one was seen before."""
@@ -78,20 +82,32 @@ class Report:
         seen = before.observed_generation == work.generation and before.last_handled_reconcile_at == token
         self._writer.update(
             observed_generation=work.generation,
-            target_version=target_version(work),
+            target_version=str(work.wanted.exact) if work.wanted.exact is not None else before.target_version,
             last_handled_reconcile_at=token,
             kubernetes_version=kubernetes_version,
         )
         if seen and before.phase is not None:
             return True
-        for phase in PHASES:
-            self._writer.condition(phase.condition, "Unknown", Reason.PENDING, "not begun")
-        self._writer.drop(ConditionType.ROLLED_BACK)
-        self._writer.update(phase=Phase.PENDING, findings=[], hops=[])
-        self._writer.show(State.RUNNING, f"looking at what the upgrade to {target_version(work)} needs")
+        self._begin_anew(f"looking at what the upgrade to {goal_of(work)} needs")
         if self._writer.get(ConditionType.AVAILABLE) is None:
             self._writer.condition(ConditionType.AVAILABLE, "Unknown", Reason.NOT_OBSERVED, "not looked at yet")
         await self._writer.write()
+        return False
+
+    def _begin_anew(self, message: str) -> None:
+        for phase in PHASES:
+            self._writer.condition(phase.condition, "Unknown", Reason.PENDING, "not begun")
+        self._writer.drop(ConditionType.ROLLED_BACK, ConditionType.DRIFTED)
+        self._writer.update(phase=Phase.PENDING, findings=[], hops=[])
+        self._writer.show(State.RUNNING, message)
+
+    def resolved(self, work: Work) -> bool:
+        """Put in the version to reach; tell whether it is the one of before."""
+        before, goal = self.status.target_version, goal_of(work)
+        self._writer.update(target_version=goal)
+        if before in (None, goal):
+            return True
+        self._begin_anew(f"{work.spec.version} has come to {goal}: looking at what the upgrade needs")
         return False
 
     def observed(self, work: Work, readiness: Readiness | None) -> None:
@@ -115,7 +131,9 @@ class Report:
 
         What was not found before is told by events as well.
         """
-        self._writer.update(hops=list(work.hops))
+        self._writer.update(hops=[str(hop) for hop in work.hops])
+        if work.available is not None:
+            self.listed(work.available)
         accepted = frozenset(work.spec.upgrade.accept_risks)
         before = self.status.findings
         self._writer.findings(findings)
@@ -133,15 +151,19 @@ class Report:
             self._writer.condition(ConditionType.PREFLIGHT_PASSED, "False", later[0].name, _told(later))
         return blocking
 
-    def opened(self, work: Work, digest: str) -> None:
+    def listed(self, available: Sequence[AvailableVersion]) -> None:
+        """Put in what the repository lists, and what the policy says of it."""
+        self._writer.update(available_versions=list(available))
+
+    def opened(self, work: Work, digest: str, *, back: HistoryEntry | None = None) -> None:
         """Put in that an attempt begins; it is written with the first phase that changes anything.
 
         What runs is recorded as verified when it is healthy and no attempt has touched it: a rollback goes there.
+        With ``back`` the attempt is to go back to what that entry speaks of.
         """
-        target = work.need_target()
         entries = self.status.history
         risks = [finding.name for finding in self.status.findings if finding.severity is Severity.RISK]
-        untouched = not history.half_way(entries, target_version(work), digest)
+        untouched = not history.half_way(entries, str(work.version), digest)
         newest = work.revisions[0].revision if work.revisions else None
         if untouched and self._healthy and work.live is not None and work.live.revision == newest:
             entries = history.adopt(entries, str(work.current_version()), newest, now())
@@ -149,12 +171,12 @@ class Report:
         self._writer.update(
             history=history.begin(
                 entries,
-                target_version(work),
-                action=HistoryAction.UPGRADE if work.live is not None else HistoryAction.INSTALL,
+                str(work.version),
+                action=_action(work, back),
                 from_=str(work.current_version()) if work.live is not None else "",
                 started_time=now(),
-                chart_digest=target.chart_digest,
-                crd_digest=target.crd_digest,
+                chart_digest=work.target.chart_digest if work.target is not None else "",
+                crd_digest=work.target.crd_digest if work.target is not None else "",
                 input_digest=digest,
                 authorities=list(work.authorities),
                 accepted_risks=risks,
@@ -166,7 +188,7 @@ class Report:
         self._phase, self._began, self._told = phase, time.monotonic(), 0.0
         self._writer.update(phase=phase.name)
         self._writer.condition(phase.condition, "Unknown", Reason.IN_PROGRESS, "begun")
-        self._writer.show(State.RUNNING, f"{phase.name}: upgrade to {target_version(work)} under way")
+        self._writer.show(State.RUNNING, f"{phase.name}: upgrade to {work.version} under way")
         if tell:
             await self._writer.write()
 
@@ -224,6 +246,24 @@ class Report:
         self._writer.update(storage_migration=progress)
         await self._writer.write()
 
+    async def drift(self, work: Work, told: Told | None) -> None:
+        """Put in what is told of drift, with an event for news; what was put back is told until the spec changes."""
+        before = self._writer.get(ConditionType.DRIFTED)
+        if told is None:
+            if before is not None and before.status != "False":
+                self._writer.drop(ConditionType.DRIFTED)
+            return
+        message = work.tools.secrets.scrub(told.message)[:4096]
+        self._writer.condition(ConditionType.DRIFTED, told.status, told.reason, message)
+        if before is None or before.message != message:
+            events = [Event(told.reason, message, warning=told.status != "False")]
+            await write_events(work.tools.kube, self._writer.ref, self._writer.uid, self._writer.generation, events)
+
+    def has_drifted(self) -> bool:
+        """Tell whether something is not as the release says."""
+        condition = self._writer.get(ConditionType.DRIFTED)
+        return condition is not None and condition.status == "True"
+
     async def completed(self, work: Work, *, superseded: bool) -> None:
         """Show the target as reached; of a spec that is no more, Ready does not speak."""
         if self.under_way(work):
@@ -231,6 +271,72 @@ class Report:
         self._writer.update(attempts=None)
         if not superseded:
             self._writer.show(State.COMPLETED, f"the mesh runs {work.current_version()}")
+        await self._writer.write()
+
+    async def hop_done(self, work: Work) -> None:
+        """Show a hop as verified, with more of them to come."""
+        if self.under_way(work):
+            self._close(HistoryState.COMPLETED)
+        self._writer.update(attempts=None)
+        self._writer.show(State.RUNNING, f"the hop to {work.version} is done, the next is {work.hops[1]}")
+        await self._writer.write()
+
+    def goes_on(self, plan: Plan, inputs: str) -> bool:
+        """Tell whether a plan is the rest of the one that was approved and begun, with the same charts."""
+        before = self.status.plan
+        if before is None or not before.approved or before.inputs != inputs:
+            return False
+        if before.current == plan.current:
+            return before.carried and before.digest == plan.digest
+        approved = dict(zip(before.hops, before.charts, strict=False))
+        return plan.current in approved and all(approved.get(hop.version) == hop.chart_digest for hop in plan.hops)
+
+    def has_plan(self, plan: Plan, *, secret: str, inputs: str, approved: bool, carried: bool) -> None:
+        """Put in the plan, in short."""
+        self._writer.update(plan=summarize(plan, secret=secret, inputs=inputs, approved=approved, carried=carried))
+
+    def approved(self) -> bool:
+        """Tell whether the plan may be carried out."""
+        return self.status.plan is not None and self.status.plan.approved
+
+    async def waiting_for_turn(self, most: int | None) -> None:
+        """Show that as many upgrades run as may run at once."""
+        self._writer.show(State.RUNNING, f"waits for its turn: {most} upgrades run, which are all that may at once")
+        await self._writer.write()
+
+    async def suspended(self, why: str) -> None:
+        """Show that nothing is done, at the wish of the spec or of the whole cluster's admins."""
+        self._writer.show(State.SUSPENDED, why)
+        await self._writer.write()
+
+    async def only_planned(self, plan: Plan | None, blocking: Sequence[Finding]) -> None:
+        """Show the plan as made, and nothing else as done."""
+        if plan is not None and not plan.changes():
+            text = f"the mesh is as the spec says, at {plan.target}; there is nothing to do"
+        elif blocking or plan is None:
+            text = f"the upgrade would be refused: {_told(blocking[:1])}"
+        else:
+            text = f"plan {plan.digest} is made: {' → '.join([plan.current, *(hop.version for hop in plan.hops)])}"
+        self._writer.show(State.PLANNED, f"{text}. spec.mode is Plan: nothing was changed")
+        await self._writer.write()
+
+    async def awaiting_approval(self, plan: Plan, approved: str) -> None:
+        """Show that a person has to approve, and how."""
+        moved = (
+            f" The annotation approves {approved}, which is not the plan of now: what it would change has moved."
+            * bool(approved)
+        )
+        self._writer.show(
+            State.AWAITING_APPROVAL,
+            f"plan {plan.digest} waits for approval.{moved} To approve it: kubectl annotate --overwrite meshupgrade "
+            f"{self._writer.ref.name} --namespace {plan.namespace} {APPROVED_PLAN}={plan.digest}",
+        )
+        await self._writer.write()
+
+    async def outside_window(self, opening: datetime | None) -> None:
+        """Show that no window is open, and when the next one opens."""
+        when = f"the next one opens at {opening:%Y-%m-%dT%H:%M:%SZ}" if opening is not None else "none ever opens"
+        self._writer.show(State.OUTSIDE_WINDOW, f"no window of spec.upgrade.windows is open; {when}")
         await self._writer.write()
 
     async def refused(self, blocking: Sequence[Finding]) -> None:
@@ -262,6 +368,31 @@ class Report:
             self._writer.show(State.FAILED, f"{text}. {TRY_AGAIN}")
         await self._writer.write()
 
+    async def went_back(self, work: Work, *, superseded: bool) -> None:
+        """Show the version before as reached again."""
+        for phase in PHASES:
+            shown = self._writer.get(phase.condition)
+            if shown is None or shown.reason == Reason.PENDING:
+                self._writer.condition(phase.condition, "True", Reason.NOTHING_TO_DO, "not needed to go back")
+        await self.completed(work, superseded=superseded)
+
+    def rollback_asked(self, asked: str) -> None:
+        """Forget the last request for a rollback once its annotation is gone, so that it can be made again."""
+        if not asked:
+            self._writer.update(last_handled_rollback=None)
+
+    async def rollback_taken(self, asked: str, attempts: Attempts) -> None:
+        """Show that a rollback that was asked for is about to begin."""
+        self._writer.update(last_handled_rollback=asked, attempts=attempts)
+        self._writer.show(State.ROLLING_BACK, attempts.message)
+        await self._writer.write()
+
+    async def rollback_refused(self, asked: str, message: str) -> None:
+        """Show that a rollback that was asked for is not done, and why; all else stays as it is."""
+        self._writer.update(last_handled_rollback=asked)
+        self._writer.condition(ConditionType.ROLLED_BACK, "False", Reason.ROLLBACK_REFUSED, message)
+        await self._writer.write()
+
     async def rollback_begun(self, phase: PhaseModule, work: Work) -> None:
         """Show the rollback as what runs."""
         self._phase, self._state, self._told = phase, State.ROLLING_BACK, 0.0
@@ -282,7 +413,9 @@ class Report:
             version = str(work.current_version())
             entries = history.rolled_back(entries, version, work.revision, began=self._rollback_began, ended=now())
         self._writer.update(helm_process=None, history=entries)
-        text = f"{outcome.message}. The upgrade had failed: {self._why_given_up()}. {TRY_AGAIN}"
+        asked = self.status.attempts is not None and self.status.attempts.revision is not None
+        why = self._why_given_up() if asked else f"The upgrade had failed: {self._why_given_up()}"
+        text = f"{outcome.message}. {why}. {TRY_AGAIN}"
         self._writer.show(State.ROLLED_BACK, text)
         await self._writer.write()
 
@@ -337,6 +470,12 @@ class Report:
     def _close(self, state: HistoryState, **fields: str) -> None:
         entries = history.change_newest(self.status.history, state=state, completion_time=now(), **fields)
         self._writer.update(history=entries)
+
+
+def _action(work: Work, back: HistoryEntry | None) -> HistoryAction:
+    if back is not None:
+        return HistoryAction.ROLLBACK
+    return HistoryAction.UPGRADE if work.live is not None else HistoryAction.INSTALL
 
 
 def finding_events(findings: Sequence[Finding], accepted: frozenset[str], scrub: Callable[[str], str]) -> list[Event]:

@@ -2,20 +2,28 @@
 
 import io
 import json
+import re
 import tarfile
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from meshupgrade.domain.values_file import parse_values
 from meshupgrade.helm.errors import RenderError
 
-__all__ = ["read_defaults", "with_defaults"]
+__all__ = ["calls_random", "read_defaults", "with_defaults"]
 
 MAX_UNPACKED = 100 * 1024 * 1024
 """Bytes that a chart may take unpacked; Helm's own bound (pkg/chart/loader/archive, MaxDecompressedChartSize)."""
 
 VALUES = "values.yaml"
+
+_RANDOM = re.compile(
+    rb"\b(?:rand(?:Alpha|AlphaNum|Ascii|Numeric|Bytes|Int)|uuidv4|gen(?:CA|SelfSignedCert|SignedCert|PrivateKey)\w*"
+    rb"|htpasswd|bcrypt|encryptAES|shuffle|now|ago)\b"
+)
+"""Template functions that give something else each time. Source: sprig's documentation, which Helm's templates use."""
 
 
 def read_defaults(archive: Path) -> dict[str, Any]:
@@ -24,6 +32,18 @@ def read_defaults(archive: Path) -> dict[str, Any]:
         if _is_values(member.name):
             return _parse(content)
     return {}
+
+
+@lru_cache(maxsize=256)
+def calls_random(archive: Path) -> bool:
+    """Tell whether a template in the archive, or in a subchart of it, may render something else each time.
+
+    A word in a comment counts too: it only costs a second rendering. Raises RenderError.
+    """
+    return any(
+        ("templates/" in member.name and _RANDOM.search(content) is not None) or member.name.endswith(".tgz")
+        for member, content in _members(archive)
+    )
 
 
 def with_defaults(archive: Path, defaults: Mapping[str, Any]) -> bytes:

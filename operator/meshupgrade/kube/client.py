@@ -217,6 +217,7 @@ class Kube:
         since: str,
         seconds: float,
         labels: str | None = None,
+        fields: str | None = None,
     ) -> AsyncIterator[tuple[str, Object]]:
         """Yield what changes after the resourceVersion ``since``, as (ADDED, MODIFIED or DELETED, object).
 
@@ -225,6 +226,8 @@ class Kube:
         query = {"watch": "true", "resourceVersion": since, "timeoutSeconds": str(max(1, math.ceil(seconds)))}
         if labels:
             query["labelSelector"] = labels
+        if fields:
+            query["fieldSelector"] = fields
         path = f"{await self.path(api_version, kind, namespace)}?{urlencode(query)}"
         timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=5)
         serialized = await self._api.param_serialize(
@@ -235,7 +238,7 @@ class Kube:
             with contextlib.closing(answer.response):
                 if answer.status != HTTPStatus.OK:
                     raise from_status(answer.status, _status_body(await answer.read()))
-                async for line in answer.response.content:
+                async for line in _lines(answer.response.content):
                     event = json.loads(line)
                     if event["type"] == "ERROR":
                         raise from_status(int(event["object"].get("code") or 0), event["object"])
@@ -356,6 +359,18 @@ class Kube:
             for resource in answer.get("resources") or []
             if "/" not in resource["name"]
         }
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Yield lines of any length: aiohttp's own refuse those beyond 128 KiB, which an object can be."""
+    begun = bytearray()
+    async for chunk in content.iter_any():
+        begun += chunk
+        if b"\n" in chunk:
+            *whole, rest = begun.split(b"\n")
+            for line in whole:
+                yield bytes(line)
+            begun = rest
 
 
 def _group_path(api_version: str) -> str:

@@ -52,7 +52,7 @@ def release_fits(work: Work) -> bool:
     if live.status is not ReleaseStatus.DEPLOYED or live.revision != work.revisions[0].revision:
         return False
     return (
-        parse_version(live.chart_version) == parse_version(work.spec.version)
+        parse_version(live.chart_version) == work.version
         and without_nulls(live.config) == without_nulls(desired_values(work))
     )  # fmt: skip
 

@@ -9,6 +9,7 @@ from meshupgrade.api.v1alpha1.names import FIELD_MANAGER
 from meshupgrade.api.v1alpha1.status import Phase
 from meshupgrade.domain.crds import served_version
 from meshupgrade.domain.merge import dotted, leaf_paths, merge_patch
+from meshupgrade.domain.plans import value_changes
 from meshupgrade.kube.client import ObjectRef
 from meshupgrade.kube.errors import ApiStatusError, Forbidden
 from meshupgrade.phases.live_crds import ReadCRD, crd_now, known_crd
@@ -35,7 +36,11 @@ class MeshConfig:
             raise
         except ApiStatusError as error:
             return PhasePlan([_invalid(error)])
-        return PhasePlan(changes=[f"patch {ObjectRef.of(live)}: {_paths(patch)}"])
+        spec = live.get("spec") or {}
+        return PhasePlan(
+            changes=[f"patch {ObjectRef.of(live)}: {_paths(patch)}"],
+            values=value_changes(spec, merge_patch(spec, patch)),
+        )
 
     async def apply(self, work: Work) -> Outcome:
         """Wait for the MeshConfig, which the mesh's bootstrap makes, then patch it."""

@@ -1,65 +1,80 @@
-"""Phase 1, Path: is there a release, is there such a chart, and does the policy allow to go there."""
+"""Phase 1, Path: is there a release, is there such a chart, and does the policy allow to go there, hop by hop."""
 
 import semver
 
 from meshupgrade.api.v1alpha1.conditions import ConditionType, Reason
 from meshupgrade.api.v1alpha1.findings import Finding, FindingName, Severity
+from meshupgrade.api.v1alpha1.spec import PathPolicy
 from meshupgrade.api.v1alpha1.status import Phase
-from meshupgrade.domain.versions import parse_version, path_findings
-from meshupgrade.helm.repository import ChartListing, RepositoryError, list_versions
-from meshupgrade.phases.chart_source import chart_source, repository_finding
+from meshupgrade.domain.hops import hop_findings, plan_hops
+from meshupgrade.helm.repository import ChartListing, ChartVersion, RepositoryError
+from meshupgrade.phases.chart_source import repository_finding
 from meshupgrade.phases.references import ReferenceInvalid
+from meshupgrade.phases.resolution import available_versions, chart_listing
 from meshupgrade.phases.shape import Outcome, PhasePlan, Work
 
 __all__ = ["Path"]
 
 
 class Path:
-    """Resolves the version against the chart repository and applies the upgrade policy."""
+    """Applies the upgrade policy to the version to reach, and finds the hops and their charts."""
 
     name = Phase.PATH
     condition = ConditionType.PATH_VALIDATED
 
     async def plan(self, work: Work) -> PhasePlan:
-        """Give the policy's findings; put the chart and the hops into the Work."""
+        """Give the policy's findings; put the hops, and the chart of each, into the Work."""
         if work.live is None and not work.spec.install_if_missing:
             return PhasePlan([await _release_not_found(work)])
-        target = parse_version(work.spec.version)
-        findings = path_findings(work.current_version() if work.live is not None else None, target)
+        goal = work.need_goal()
+        findings = hop_findings(_start(work), [goal])
         if any(finding.severity is Severity.ERROR for finding in findings):
             return PhasePlan(findings)
-        names = [work.spec.chart.name] if work.spec.chart.name else list(work.distribution.chart.names)
         try:
-            work.source = await chart_source(work, names[0])
-            listing = await list_versions(
-                work.tools.http,
-                work.repository,
-                names,
-                insecure=work.source.insecure,
-                credentials=work.source.credentials,
-                tls=work.source.tls,
-                cache=work.tools.indexes,
-            )
+            listing = await chart_listing(work)
         except ReferenceInvalid as error:
             return PhasePlan([*findings, error.finding.model_copy(update={"phase": Phase.PATH})])
         except RepositoryError as error:
             if error.transient:
                 raise
             return PhasePlan([*findings, repository_finding(error, Phase.PATH)])
-        chart = next((chart for chart in listing.versions if chart.version == target), None)
-        if chart is None:
-            return PhasePlan([*findings, _chart_not_found(work, listing, target)])
-        work.chart, work.chart_name, work.hops = chart, listing.chart, [str(target)]
-        return PhasePlan(findings)
+        work.available = available_versions(work, listing)
+        hops = _hops(work, [chart.version for chart in listing.versions if not chart.deprecated])
+        charts = [_chart(listing, hop) for hop in hops]
+        if None in charts:
+            return PhasePlan([*findings, _chart_not_found(work, listing, hops[charts.index(None)])])
+        work.hops, work.charts, work.chart_name = hops, [chart for chart in charts if chart], listing.chart
+        work.version = hops[0]
+        return PhasePlan(hop_findings(_start(work), hops))
 
     async def apply(self, work: Work) -> Outcome:
         """Nothing is written; say the path."""
+        path = " → ".join(map(str, work.hops))
         if work.live is None:
-            return Outcome(Reason.DONE, f"install of {' → '.join(work.hops)}")
-        current, target = work.current_version(), parse_version(work.spec.version)
-        if current == target:
+            return Outcome(Reason.DONE, f"install of {path}")
+        current = work.current_version()
+        if current == work.need_goal():
             return Outcome(Reason.NOTHING_TO_DO, f"the mesh runs {current} already")
-        return Outcome(Reason.DONE, f"{current} → {' → '.join(work.hops)}")
+        return Outcome(Reason.DONE, f"{current} → {path}")
+
+
+def _start(work: Work) -> semver.Version | None:
+    return work.current_version() if work.live is not None else None
+
+
+def _hops(work: Work, listed: list[semver.Version]) -> list[semver.Version]:
+    """Give the hops; one that was begun, by a run that died or failed in it, comes first whatever runs by now."""
+    goal, stepwise = work.need_goal(), work.spec.upgrade.path is PathPolicy.STEPWISE
+    begun = work.begun_hop
+    if begun is None:
+        return plan_hops(_start(work), goal, listed, stepwise=stepwise)
+    return [begun] if begun == goal else [begun, *plan_hops(begun, goal, listed, stepwise=stepwise)]
+
+
+def _chart(listing: ChartListing, version: semver.Version) -> ChartVersion | None:
+    """Give the chart of exactly that build, else the first of that version."""
+    same = [chart for chart in listing.versions if chart.version == version]
+    return next((chart for chart in same if str(chart.version) == str(version)), next(iter(same), None))
 
 
 async def _release_not_found(work: Work) -> Finding:

@@ -18,7 +18,7 @@ from meshupgrade.phases.immutable import delete_for_replacement, remove_orphans
 from meshupgrade.phases.preflight.objects import immutable_objects, refused_objects
 from meshupgrade.phases.shape import Outcome, PhaseFailed, PhasePlan, Work
 
-__all__ = ["Rollback"]
+__all__ = ["GoingBack", "Rollback"]
 
 
 class Rollback:
@@ -102,3 +102,10 @@ class Rollback:
             raise await helm_failure(work, "helm rollback", error, refs) from error
         work.revisions = await work.storage.revisions()
         work.live = await work.storage.read(work.revisions[0].revision)
+
+
+class GoingBack(Rollback):
+    """The same at the wish of a person whose spec names the version before: told as what the control plane does."""
+
+    name = Phase.CONTROL_PLANE
+    condition = ConditionType.CONTROL_PLANE_UPGRADED

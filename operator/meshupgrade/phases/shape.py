@@ -20,18 +20,20 @@ import semver
 from meshupgrade.api.v1alpha1.conditions import AnyReason, ConditionStatus, ConditionType, Reason
 from meshupgrade.api.v1alpha1.findings import Finding, FindingName
 from meshupgrade.api.v1alpha1.names import OWNER_LABEL, owner_value
+from meshupgrade.api.v1alpha1.plan import AvailableVersion, PlannedValue
 from meshupgrade.api.v1alpha1.spec import MeshUpgradeSpec, parse_duration
 from meshupgrade.api.v1alpha1.status import DataPlaneStatus, StorageMigration
 from meshupgrade.api.v1alpha1.status import Phase as PhaseName
 from meshupgrade.distributions import Distribution
 from meshupgrade.domain.crd_changes import ExpectedCRD, Look
+from meshupgrade.domain.ranges import Range, parse_range
 from meshupgrade.domain.secrets import Secrets
 from meshupgrade.domain.storage import Due
 from meshupgrade.helm.charts import ChartSource
 from meshupgrade.helm.driver import Helm, UpgradeRequest
 from meshupgrade.helm.process import Child
 from meshupgrade.helm.release import Release
-from meshupgrade.helm.repository import ChartVersion, IndexCache
+from meshupgrade.helm.repository import ChartListing, ChartVersion, IndexCache
 from meshupgrade.helm.storage import ReleaseStorage, StoredRevision
 from meshupgrade.kube.client import Kube, ObjectRef
 
@@ -83,6 +85,8 @@ class Target:
     rendered: Release
     crds: Sequence[Mapping[str, Any]]
     crd_digest: str
+    random: frozenset[tuple[str, str]] = frozenset()
+    """Fields, each after its object, that the chart renders anew each time."""
 
 
 async def _keep_nowhere(_: StorageMigration | None) -> None:
@@ -115,6 +119,9 @@ class Work:
     values: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """What spec.valuesFrom and spec.values come to; resolved before anything is planned."""
 
+    secret_paths: Sequence[tuple[str, ...]] = ()
+    """The paths in these values that come out of Secrets."""
+
     values_digest: str = ""
     """Digest of the values, when some of them are out of ConfigMaps and Secrets."""
 
@@ -127,12 +134,34 @@ class Work:
     values_set: Sequence[str] = ()
     """The paths, as JSON pointers, that the spec set in the last verified release."""
 
+    wanted: Range = field(default_factory=lambda: parse_range("*"))
+    """What spec.version asks for."""
+
+    goal: semver.Version | None = None
+    """The version to reach in the end, once it is resolved."""
+
+    version: semver.Version = field(default_factory=lambda: semver.Version(0))
+    """The version that this hop brings; at rest, and until the hops are known, the goal."""
+
+    begun_hop: semver.Version | None = None
+    """The hop in which a run died, or failed, on its way to the goal."""
+
     source: ChartSource | None = None
     """The chart repository with its login."""
 
-    chart: ChartVersion | None = None
+    listing: ChartListing | None = None
+    """What the repository lists, once it was asked."""
+
+    available: Sequence[AvailableVersion] | None = None
+    """What the policy says of that; None when it was not asked."""
+
+    charts: Sequence[ChartVersion] = ()
+    """The charts of the hops."""
+
     chart_name: str = ""
-    hops: Sequence[str] = ()
+    hops: Sequence[semver.Version] = ()
+    """The versions on the way, the goal last."""
+
     half_way: bool = False
     """Whether the upgrade to the target had begun to write when the run began."""
 
@@ -140,6 +169,9 @@ class Work:
     """Fingerprints of the mesh's certificate authority before the upgrade to the target began."""
 
     target: Target | None = None
+    recreated: frozenset[ObjectRef] = frozenset()
+    """The objects of the target that can only be changed by deleting and creating them."""
+
     helms_own: frozenset[ObjectRef] = frozenset()
     """The objects of the target that Preflight saw in Helm's hands, which nobody has to hand over."""
 
@@ -218,6 +250,11 @@ class Work:
         assert self.live is not None
         return semver.Version.parse(self.live.chart_version.removeprefix("v"))
 
+    def need_goal(self) -> semver.Version:
+        """Give the version to reach, which is resolved before any phase runs."""
+        assert self.goal is not None
+        return self.goal
+
     def need_verified(self) -> int:
         """Give the revision that a rollback goes to, which the engine has found before it asks for one."""
         assert self.verified is not None
@@ -236,6 +273,9 @@ class PhasePlan:
     findings: Sequence[Finding] = ()
     changes: Sequence[str] = ()
     """What it would write, object by object, in words; empty when there is nothing to do."""
+
+    values: Sequence[PlannedValue] = ()
+    """Of the MeshConfig phase, the fields that change."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from meshupgrade.kube.errors import Forbidden
 from meshupgrade.phases.references import ReferenceInvalid, read_config_map, read_secret
 from meshupgrade.phases.shape import Work
 
-__all__ = ["base_revision", "find_base", "resolve_values"]
+__all__ = ["base_revision", "find_base", "resolve_values", "slow_digest"]
 
 SCRYPT_COST = 2**14
 """16 MiB and some 50 ms: nobody who reads the digest in the status shall find a short password by trying."""
@@ -61,6 +61,7 @@ async def resolve_values(work: Work) -> None:
         except Forbidden as error:
             work.value_findings.append(_forbidden(field, error))
     work.values = merge_files(values, work.spec.values)
+    work.secret_paths = tuple(leaf_paths(secret))
     _make_known(work, secret, [*texts(public), *texts(work.spec.values)])
     work.values_digest = await _digest(work, secret=bool(secret)) if work.spec.values_from else ""
 
@@ -149,7 +150,7 @@ def _make_known(work: Work, secret: Mapping[str, Any], public: list[str]) -> Non
     names = [
         work.namespace,
         work.release,
-        work.spec.version,
+        str(work.version),
         str(work.distribution.name),
         *work.distribution.chart.names,
     ]
@@ -158,9 +159,12 @@ def _make_known(work: Work, secret: Mapping[str, Any], public: list[str]) -> Non
 
 async def _digest(work: Work, *, secret: bool) -> str:
     content = json.dumps(work.values, sort_keys=True).encode()
-    if not secret:
-        return hashlib.sha256(content).hexdigest()
+    return await slow_digest(content, work.uid) if secret else hashlib.sha256(content).hexdigest()
+
+
+async def slow_digest(content: bytes, salt: str) -> str:
+    """Give a digest of what holds secrets, which nobody finds by trying. Source: RFC 7914."""
     derived = await asyncio.to_thread(
-        hashlib.scrypt, content, salt=work.uid.encode(), n=SCRYPT_COST, r=8, p=1, maxmem=64 * 1024 * 1024, dklen=32
+        hashlib.scrypt, content, salt=salt.encode(), n=SCRYPT_COST, r=8, p=1, maxmem=64 * 1024 * 1024, dklen=32
     )
     return derived.hex()

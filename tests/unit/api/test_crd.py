@@ -10,7 +10,8 @@ import yaml
 
 from meshupgrade.api.v1alpha1.crd import custom_resource_definition
 from meshupgrade.api.v1alpha1.reference import reference
-from meshupgrade.api.v1alpha1.spec import DURATION_PATTERN, VERSION_PATTERN, DistributionName
+from meshupgrade.api.v1alpha1.spec import DURATION_PATTERN, DistributionName
+from meshupgrade.api.v1alpha1.version_pattern import VERSION_OR_RANGE_PATTERN
 from meshupgrade.distributions import load_distribution
 
 ROOT = Path(__file__).parents[3]
@@ -109,6 +110,7 @@ def test_only_version_and_mesh_have_to_be_given() -> None:
     assert required == {
         ".spec": ["version", "mesh"],
         ".spec.mesh": ["distribution"],
+        ".spec.upgrade.windows[]": ["start", "end"],
         ".spec.valuesFrom[]": ["kind", "name"],
         ".spec.chart.verify": ["keyringSecretRef"],
         **{path: ["name"] for path in references},
@@ -143,7 +145,7 @@ def test_names_and_scope() -> None:
 
 
 def test_cel_guards_what_a_pattern_cannot_explain() -> None:
-    assert rules(".spec.version") == [f"self.matches(r'{VERSION_PATTERN}')"]
+    assert rules(".spec.version") == [f"self.matches(r'{VERSION_OR_RANGE_PATTERN}')"]
     (timeout,) = rules(".spec.upgrade.timeout")
     assert DURATION_PATTERN in timeout
     assert "duration('1s')" in timeout
@@ -187,7 +189,7 @@ def test_the_mesh_cannot_be_changed_and_a_default_written_out_is_no_change() -> 
 
 def test_every_rule_has_a_message_for_people() -> None:
     found = [rule for node in ALL.values() for rule in node.get("x-kubernetes-validations", [])]
-    assert len(found) == 8
+    assert len(found) == 10
     assert all(rule["message"] for rule in found)
 
 

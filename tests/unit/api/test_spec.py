@@ -15,17 +15,22 @@ from meshupgrade.api.v1alpha1.findings import RISKS, FindingName
 from meshupgrade.api.v1alpha1.schema import structural_schema
 from meshupgrade.api.v1alpha1.spec import (
     DURATION_PATTERN,
-    VERSION_PATTERN,
+    Approval,
     CRDPolicy,
     CRDSource,
     DistributionName,
+    DriftPolicy,
     MeshUpgradeSpec,
+    Mode,
     OnFailure,
+    PathPolicy,
     ValuesKind,
     ValuesPolicy,
     parse_duration,
 )
-from meshupgrade.domain.versions import parse_version
+from meshupgrade.api.v1alpha1.version_pattern import VERSION_OR_RANGE_PATTERN
+from meshupgrade.api.v1alpha1.windows import Day
+from meshupgrade.domain.ranges import parse_range
 
 SCHEMA = structural_schema(MeshUpgradeSpec)
 MINIMAL = {"version": "1.2.3", "mesh": {"distribution": "osm-edge"}}
@@ -47,7 +52,17 @@ def objects(
 
 
 durations = st.builds("{}h{}m{}s".format, st.integers(0, 23), st.integers(0, 59), st.integers(1, 59))
-versions = st.from_regex(VERSION_PATTERN, fullmatch=True).filter(lambda text: len(text) <= 128 and "\n" not in text)
+versions = st.from_regex(VERSION_OR_RANGE_PATTERN, fullmatch=True).filter(
+    lambda text: len(text) <= 128 and "\n" not in text
+)
+clocks = st.builds("{:02}:{:02}".format, st.integers(0, 23), st.integers(0, 59))
+windows = objects(
+    {"start": clocks, "end": clocks},
+    {
+        "days": st.lists(st.sampled_from([str(day) for day in Day]), min_size=1, unique=True),
+        "timeZone": st.sampled_from(["UTC", "Etc/GMT+5", "America/Argentina/Buenos_Aires"]),
+    },
+)
 specs = objects(
     {
         "version": versions,
@@ -84,6 +99,10 @@ specs = objects(
             max_size=2,
         ),
         "installIfMissing": st.booleans(),
+        "mode": st.sampled_from([str(mode) for mode in Mode]),
+        "driftPolicy": st.sampled_from([str(policy) for policy in DriftPolicy]),
+        "suspend": st.booleans(),
+        "interval": durations,
         "valuesPolicy": st.sampled_from([str(policy) for policy in ValuesPolicy]),
         "upgrade": objects(
             {},
@@ -92,6 +111,9 @@ specs = objects(
                 "timeout": durations,
                 "retries": st.integers(0, 10),
                 "onFailure": st.sampled_from([str(choice) for choice in OnFailure]),
+                "windows": st.lists(windows, max_size=2),
+                "path": st.sampled_from([str(choice) for choice in PathPolicy]),
+                "approval": st.sampled_from([str(choice) for choice in Approval]),
             },
         ),
         "crds": objects(
@@ -125,7 +147,7 @@ def test_what_the_schema_lets_in_is_read_and_kept(spec: dict[str, Any]) -> None:
 def test_the_strategy_above_names_every_field() -> None:
     assert set(SCHEMA["properties"]) == {
         "version", "mesh", "chart", "values", "valuesPolicy", "valuesFrom", "installIfMissing", "upgrade", "crds",
-        "meshConfig",
+        "meshConfig", "mode", "suspend", "interval", "driftPolicy",
     }  # fmt: skip
 
 
@@ -158,6 +180,11 @@ def test_defaults() -> None:
         ({"upgrade": {"timeout": "soon"}}, ("upgrade", "timeout")),
         ({"upgrade": {"timeout": "0s"}}, ("upgrade", "timeout")),
         ({"upgrade": {"acceptRisks": ["Prerelease"] * (len(RISKS) + 1)}}, ("upgrade", "acceptRisks")),
+        ({"upgrade": {"windows": [{"start": "01:00", "end": "02:00"}] * 17}}, ("upgrade", "windows")),
+        (
+            {"upgrade": {"windows": [{"start": "01:00", "end": "02:00", "timeZone": "Mars/Olympus"}]}},
+            ("upgrade", "windows", 0, "timeZone"),
+        ),
         ({"values": []}, ("values",)),
         ({"chart": {"name": ""}}, ("chart", "name")),
         ({"crds": {"imageRef": ""}}, ("crds", "imageRef")),
@@ -231,8 +258,8 @@ almost_versions = st.builds(
 @given(st.one_of(versions, almost_versions, st.text("v0123456789.-+abc", max_size=14), st.text(max_size=8)))
 def test_the_schema_and_the_parser_agree_on_versions(text: str) -> None:
     try:
-        parse_version(text)
+        parse_range(text)
         taken = True
     except ValueError:
         taken = False
-    assert taken == (re.fullmatch(VERSION_PATTERN, text) is not None)
+    assert taken == (re.fullmatch(VERSION_OR_RANGE_PATTERN, text) is not None)

@@ -8,6 +8,7 @@ import pytest
 
 from meshupgrade.api.v1alpha1.conditions import Condition, ConditionType, Reason
 from meshupgrade.api.v1alpha1.findings import Finding, FindingName, Severity
+from meshupgrade.api.v1alpha1.plan import AvailableVersion, PlanSummary
 from meshupgrade.api.v1alpha1.schema import structural_schema
 from meshupgrade.api.v1alpha1.status import (
     Attempts,
@@ -39,6 +40,8 @@ FULL = MeshUpgradeStatus(
             last_transition_time=AT,
         )
     ],
+    available_versions=[AvailableVersion(version="1.2.4", allowed=False, reason="OutOfRange", message="m")],
+    plan=PlanSummary(digest="sha256:3", created_at=AT, changes=True, current="1.2.2", hops=["1.2.3"]),
     findings=[Finding(name=FindingName.PRERELEASE, severity=Severity.RISK, phase=Phase.PATH, message="m", remedy="r")],
     attempts=Attempts(input_digest="sha256:0", count=1, message="m", reason=Reason.CRASH_LOOP),
     helm_process=HelmProcess(revision=2, host="h/b", pid=7, started_ticks=8, deadline=AT),
@@ -60,6 +63,7 @@ FULL = MeshUpgradeStatus(
     storage_migration=StorageMigration(crd="a.example", generation=2, continue_token="t", objects=3, finished=4),
     data_plane=DataPlaneStatus(total=3, current=1, outdated=1, unknown=1),
     last_handled_reconcile_at="now",
+    last_handled_rollback="3",
     operator_version="0.1.0",
     kubernetes_version="v1.37.2",
 )

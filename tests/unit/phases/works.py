@@ -4,6 +4,7 @@ from typing import Any, cast
 
 from meshupgrade.api.v1alpha1.spec import DistributionName, MeshUpgradeSpec
 from meshupgrade.distributions import load_distribution
+from meshupgrade.domain.ranges import parse_range
 from meshupgrade.helm.release import Release, ReleaseStatus
 from meshupgrade.helm.storage import StoredRevision
 from meshupgrade.phases.shape import Tools, Work
@@ -59,6 +60,9 @@ def make_work(
         helm_started=_nothing,
         superseded=lambda: False,
     )
+    work.wanted = parse_range(work.spec.version)
+    work.goal = work.wanted.exact
+    work.version = work.goal or work.version
     work.live = live
     work.values = work.spec.values
     work.revisions = [StoredRevision(revision, ReleaseStatus.SUPERSEDED, {}) for revision in revisions]

@@ -32,6 +32,7 @@ class ConditionType(StrEnum):
     DATA_PLANE_RESTARTED = "DataPlaneRestarted"
     ADDONS_UPGRADED = "AddonsUpgraded"
     ROLLED_BACK = "RolledBack"
+    DRIFTED = "Drifted"
 
 
 class Reason(StrEnum):
@@ -42,9 +43,15 @@ class Reason(StrEnum):
     PROGRESSING = "Progressing"
     RETRYING = "Retrying"
     ATTEMPTS_EXHAUSTED = "AttemptsExhausted"
+    AWAITING_APPROVAL = "AwaitingApproval"
+    OUTSIDE_WINDOW = "OutsideWindow"
+    SUSPENDED = "Suspended"
+    PLANNED = "Planned"
     ROLLING_BACK = "RollingBack"
     ROLLED_BACK = "RolledBack"
     ROLLBACK_FAILED = "RollbackFailed"
+    ROLLBACK_REQUESTED = "RollbackRequested"
+    ROLLBACK_REFUSED = "RollbackRefused"
     INVALID_SPEC = "InvalidSpec"
     DUPLICATE = "DuplicateMeshUpgrade"
     HEALTHY = "Healthy"
@@ -57,6 +64,10 @@ class Reason(StrEnum):
     DONE = "Done"
     NOTHING_TO_DO = "NothingToDo"
     REPORTED_ONLY = "ReportedOnly"
+
+    # Of condition Drifted.
+    DRIFTED = "Drifted"
+    CORRECTED = "Corrected"
 
     # Of a phase that failed: what the cluster says (see meshupgrade.kube.diagnosis).
     TIMED_OUT = "TimedOut"

@@ -27,6 +27,7 @@ class FindingName(StrEnum):
     BREAKING_CHANGE = "BreakingChange"
     PRERELEASE = "Prerelease"
     CHART_NOT_FOUND = "ChartNotFound"
+    NO_VERSION_ALLOWED = "NoVersionAllowed"
     REPOSITORY_DENIED = "RepositoryDenied"
     REPOSITORY_INVALID = "RepositoryInvalid"
     REFERENCE_INVALID = "ReferenceInvalid"
@@ -56,6 +57,7 @@ class FindingName(StrEnum):
     CERTIFICATE_EXPIRING = "CertificateExpiring"
     SIDECAR_IMAGE_STALE = "SidecarImageStale"
     NOT_DIGEST_PINNED = "NotDigestPinned"
+    CHART_RENDERS_RANDOMLY = "ChartRendersRandomly"
     CHECK_FAILED = "CheckFailed"
 
     # CRDs

@@ -49,6 +49,15 @@ OWNER_LABEL: Final = f"{GROUP}/owner"
 ORPHANED_BY: Final = f"{GROUP}/orphaned-by"
 """Label on a ReplicaSet that serves while its Deployment is replaced: the uid of the MeshUpgrade that does it."""
 
+PLAN_OF: Final = f"{GROUP}/plan-of"
+"""Label on a Secret with the plan of a MeshUpgrade: its uid."""
+
+APPROVED_PLAN: Final = f"{GROUP}/approved-plan"
+"""Annotation on a MeshUpgrade: the digest of the plan that may be carried out."""
+
+ROLLBACK_REQUESTED: Final = f"{GROUP}/rollback-requested"
+"""Annotation on a MeshUpgrade: the verified revision to roll back to, once."""
+
 EXPORT_OF: Final = f"{GROUP}/export-of"
 """Label on a Secret with custom resources of a CRD that changes its scope: a digest of the CRD's name."""
 

@@ -10,13 +10,8 @@ from pydantic.config import JsonDict
 
 from meshupgrade.api.v1alpha1.base import ApiModel
 from meshupgrade.api.v1alpha1.findings import RISKS
-
-VERSION_PATTERN = (
-    r"^v?(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)"
-    r"(-(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)(\.(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*)?"
-    r"(\+[0-9a-zA-Z-]+(\.[0-9a-zA-Z-]+)*)?$"
-)
-"""Semantic Versioning 2.0.0, with a leading v accepted."""
+from meshupgrade.api.v1alpha1.version_pattern import MAX_VERSION, VERSION_OR_RANGE_PATTERN
+from meshupgrade.api.v1alpha1.windows import MaintenanceWindow
 
 DURATION_PATTERN = r"^([0-9]{1,7}h)?([0-9]{1,7}m)?([0-9]{1,7}s)?$"
 
@@ -51,6 +46,35 @@ class OnFailure(StrEnum):
 
     ROLLBACK = "Rollback"
     HOLD = "Hold"
+
+
+class PathPolicy(StrEnum):
+    """How a version is reached that is more than one minor away."""
+
+    DIRECT = "Direct"
+    STEPWISE = "Stepwise"
+
+
+class Approval(StrEnum):
+    """Who decides that a plan is carried out."""
+
+    AUTOMATIC = "Automatic"
+    MANUAL = "Manual"
+
+
+class Mode(StrEnum):
+    """Whether the plan is carried out at all."""
+
+    APPLY = "Apply"
+    PLAN = "Plan"
+
+
+class DriftPolicy(StrEnum):
+    """What is done about objects of the release that somebody changed by hand."""
+
+    WARN = "Warn"
+    CORRECT = "Correct"
+    IGNORE = "Ignore"
 
 
 class ValuesKind(StrEnum):
@@ -163,6 +187,25 @@ class ChartSpec(ApiModel):
 class UpgradeSpec(ApiModel):
     """How the upgrade is done."""
 
+    path: PathPolicy = Field(
+        default=PathPolicy.DIRECT,
+        description=(
+            "Direct: one hop to the version. Stepwise: by the newest patch of each minor on the way, as the repository "
+            "lists them, each hop verified before the next."
+        ),
+    )
+    approval: Approval = Field(
+        default=Approval.AUTOMATIC,
+        description=(
+            "Automatic: a plan that nothing speaks against is carried out. Manual: it waits until annotation "
+            "meshupgrade.io/approved-plan has the plan's digest."
+        ),
+    )
+    windows: list[MaintenanceWindow] = Field(
+        default_factory=list,
+        description="When an upgrade, and each hop of it, may begin. None: at any time.",
+        max_length=16,
+    )
     accept_risks: list[str] = Field(
         default_factory=list,
         description="Names of Risks that may pass: " + ", ".join(RISKS) + ".",
@@ -268,11 +311,14 @@ class MeshUpgradeSpec(ApiModel):
     """The mesh and the version that it is to have."""
 
     version: str = Field(
-        description="The chart version to reach, exact, such as 1.2.3 or v1.2.3.",
-        max_length=128,
+        description=(
+            "The chart version to reach: exact, such as 1.2.3, or a range, such as ~1.2, 1.x or >=1.2 <1.4. Of a range "
+            "the newest version is taken that the policy allows, and newer ones as the repository lists them."
+        ),
+        max_length=MAX_VERSION,
         json_schema_extra=cel(
-            f"self.matches(r'{VERSION_PATTERN}')",
-            "version must be an exact semantic version such as 1.2.3, v1.2.3 or 1.3.0-beta.1",
+            f"self.matches(r'{VERSION_OR_RANGE_PATTERN}')",
+            "version must be a semantic version such as 1.2.3, or a range such as ~1.2, 1.x or >=1.2 <1.4",
         ),
     )
     mesh: MeshSpec = Field(description="Which mesh.")
@@ -291,6 +337,30 @@ class MeshUpgradeSpec(ApiModel):
         description="Helm values out of ConfigMaps and Secrets; a later one goes before, and spec.values before all.",
         max_length=32,
     )
+    mode: Mode = Field(
+        default=Mode.APPLY,
+        description="Apply: carry the plan out. Plan: make the plan, and change nothing.",
+    )
+    suspend: bool = Field(
+        default=False, description="Do nothing. A hop that has begun is finished or rolled back before that."
+    )
+    interval: str = Field(
+        default="10m",
+        description="How often a mesh at rest is looked at, and the repository asked for versions, such as 10m.",
+        max_length=16,
+        json_schema_extra=cel(
+            f"self != '' && self.matches('{DURATION_PATTERN}') && duration(self) >= duration('10s')"
+            " && duration(self) <= duration('24h')",
+            "interval must be a duration between 10s and 24h, such as 90s, 10m or 1h30m",
+        ),
+    )
+    drift_policy: DriftPolicy = Field(
+        default=DriftPolicy.WARN,
+        description=(
+            "What is done at rest when objects of the release are not what its manifest says. Warn: name the fields in "
+            "condition Drifted. Correct: put them back, while a window is open. Ignore: do not look."
+        ),
+    )
     install_if_missing: bool = Field(
         default=False, description="Install the mesh when there is no release of it, instead of refusing."
     )
@@ -299,6 +369,12 @@ class MeshUpgradeSpec(ApiModel):
     mesh_config: MeshConfigSpec = Field(
         default_factory=MeshConfigSpec, description="What to change in the live MeshConfig."
     )
+
+    @field_validator("interval")
+    @classmethod
+    def _interval_is_a_duration(cls, value: str) -> str:
+        parse_duration(value)
+        return value
 
 
 def parse_duration(text: str) -> timedelta:

@@ -8,8 +8,10 @@ from pydantic import Field
 from meshupgrade.api.v1alpha1.base import ApiModel
 from meshupgrade.api.v1alpha1.conditions import Condition
 from meshupgrade.api.v1alpha1.findings import Finding
+from meshupgrade.api.v1alpha1.plan import AvailableVersion, PlanSummary
 
 MAX_HISTORY = 20
+MAX_AVAILABLE = 50
 MAX_FINDINGS = 50
 MAX_VALUES_SET = 256
 MAX_POINTER = 512
@@ -30,6 +32,10 @@ class Phase(StrEnum):
     COMPLETED = "Completed"
     REFUSED = "Refused"
     RETRYING = "Retrying"
+    AWAITING_APPROVAL = "AwaitingApproval"
+    OUTSIDE_WINDOW = "OutsideWindow"
+    SUSPENDED = "Suspended"
+    PLANNED = "Planned"
     ROLLING_BACK = "RollingBack"
     ROLLED_BACK = "RolledBack"
     FAILED = "Failed"
@@ -76,6 +82,9 @@ class Attempts(ApiModel):
         description=(
             "When they are used up. Due, Done and Failed: of the one rollback. Held: the release is left as it is."
         ),
+    )
+    revision: int | None = Field(
+        default=None, description="The revision to roll back to, where a person asked for one; else the last verified."
     )
 
 
@@ -165,6 +174,12 @@ class MeshUpgradeStatus(ApiModel):
     hops: list[str] = Field(
         default_factory=list, description="The versions on the way, the target last.", max_length=64
     )
+    available_versions: list[AvailableVersion] = Field(
+        default_factory=list,
+        description="The versions that the repository lists from the current one on, and what the policy says of them.",
+        max_length=MAX_AVAILABLE,
+    )
+    plan: PlanSummary | None = Field(default=None, description="What will be done, or was, in short.")
     conditions: list[Condition] = Field(
         default_factory=list,
         description="Ready, Available, Reconciling and Stalled, and one for each phase.",
@@ -194,6 +209,9 @@ class MeshUpgradeStatus(ApiModel):
     data_plane: DataPlaneStatus | None = Field(default=None, description="The sidecars of the mesh, counted.")
     last_handled_reconcile_at: str | None = Field(
         default=None, description="The last handled value of meshupgrade.io/reconcile-requested-at.", max_length=128
+    )
+    last_handled_rollback: str | None = Field(
+        default=None, description="The last handled value of meshupgrade.io/rollback-requested.", max_length=128
     )
     operator_version: str | None = Field(default=None, description="The operator that wrote this.", max_length=64)
     kubernetes_version: str | None = Field(default=None, description="The API server's version.", max_length=64)

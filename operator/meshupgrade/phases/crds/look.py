@@ -21,7 +21,6 @@ from meshupgrade.domain.crds import (
 )
 from meshupgrade.domain.exports import ExportBroken
 from meshupgrade.domain.scope import only_scope_differs
-from meshupgrade.domain.versions import parse_version
 from meshupgrade.kube.client import crd_ref
 from meshupgrade.kube.errors import ApiStatusError, Conflict, Forbidden
 from meshupgrade.phases.crds import told
@@ -43,7 +42,7 @@ class Looker:
     def __init__(self, work: Work, bootstraps: Sequence[Bootstrap], read: ReadCRD) -> None:
         self._work = work
         self._read = read
-        self._version = parse_version(work.spec.version)
+        self._version = work.version
         self._begun: dict[str, Export] = {}
         self._others = [one for one in bootstraps if one.namespace != work.namespace and one.replicas]
         self._older = [one for one in self._others if one.version is None or one.version < self._version]

@@ -6,7 +6,6 @@ from meshupgrade.api.v1alpha1.findings import Finding
 from meshupgrade.api.v1alpha1.spec import CRDPolicy
 from meshupgrade.domain.crd_changes import CRDChange, ExpectedCRD, Look
 from meshupgrade.domain.scope import ScopeChange
-from meshupgrade.domain.versions import parse_version
 from meshupgrade.phases.crds import told
 from meshupgrade.phases.crds.bootstraps import Bootstrap, find_bootstraps
 from meshupgrade.phases.crds.look import Looker
@@ -47,7 +46,7 @@ def expected_of(looks: Sequence[Look]) -> dict[str, ExpectedCRD]:
 
 def _older_meshes(work: Work, bootstraps: Sequence[Bootstrap], changes: Sequence[CRDChange]) -> list[Finding]:
     """Tell of other, older meshes whose bootstraps replace the CRDs that change now."""
-    version = parse_version(work.spec.version)
+    version = work.version
     findings = []
     for other in bootstraps:
         if other.namespace == work.namespace or not other.replicas or not other.replaces:

@@ -19,7 +19,6 @@ from meshupgrade.domain.scope import (
     owner_may_stay,
 )
 from meshupgrade.domain.structural_schema import covers, prune, schema_of, told_path, with_defaults
-from meshupgrade.domain.versions import parse_version
 from meshupgrade.phases.crds.export import Export
 from meshupgrade.phases.crds.scope_places import Places, owner_is_namespaced
 from meshupgrade.phases.crds.scope_rights import missing_rights
@@ -183,7 +182,7 @@ class _Check:
 
 
 def _merged(work: Work, old: Object, shipped: Object) -> dict[str, Any]:
-    author = f"{work.distribution.name}/{parse_version(work.spec.version)}"
+    author = f"{work.distribution.name}/{work.version}"
     return merge_crd(old, shipped, written_by=author, conversion=shipped["spec"].get("conversion") or NO_CONVERSION)
 
 

@@ -14,6 +14,7 @@ from meshupgrade.phases.preflight import (
     managed_elsewhere,
     objects,
     release_pending,
+    renders_randomly,
     rollback,
     sidecar_image,
     target,
@@ -40,6 +41,7 @@ CHECKS: tuple[Check, ...] = (
     custom_resources.CHECK,
     crds.CHECK,
     rollback.CHECK,
+    renders_randomly.CHECK,
 )
 """Every check; what they find is told in this order within a severity."""
 

@@ -13,7 +13,6 @@ from meshupgrade.api.v1alpha1.findings import Finding, FindingName, Severity
 from meshupgrade.api.v1alpha1.spec import CRDPolicy
 from meshupgrade.domain.crd_marks import written_by_newer
 from meshupgrade.domain.resource_loss import Examination, examine
-from meshupgrade.domain.versions import parse_version
 from meshupgrade.kube.client import ObjectRef
 from meshupgrade.kube.errors import KindNotServed, Unreachable
 from meshupgrade.phases.live_crds import known_crd
@@ -86,7 +85,7 @@ async def _check(work: Work) -> list[Finding]:
 
 async def _read(work: Work, shipped: Mapping[str, Any], seen: _Seen) -> None:
     live = await known_crd(work, shipped["metadata"]["name"])
-    if live is None or written_by_newer(live, shipped, work.distribution.name, parse_version(work.spec.version)):
+    if live is None or written_by_newer(live, shipped, work.distribution.name, work.version):
         return
     examination = examine(live, shipped)
     if examination is None:

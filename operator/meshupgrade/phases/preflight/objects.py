@@ -27,6 +27,9 @@ async def check(work: Work) -> list[Finding]:
     events = ("pre-upgrade", "post-upgrade") if work.live is not None else ("pre-install", "post-install")
     objects, hooks = await together(try_objects(work, rendered), try_hooks(work, rendered, events))
     work.helms_own = frozenset(answer.ref for answer in objects if answer.taken.is_helms)
+    work.recreated = frozenset(
+        answer.ref for answer in objects if answer.error is not None and is_immutable(answer.ref, answer.error)
+    )
     answers = [*objects, *hooks]
     crds = work.need_target().crds
     unserved = [answer for answer in answers if isinstance(answer.error, KindNotServed)]

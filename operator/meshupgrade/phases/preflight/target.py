@@ -5,6 +5,7 @@ and TooNew, RemovedAPIs, CRDSourceUnavailable.
 """
 
 import asyncio
+import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,8 +16,9 @@ import semver
 from meshupgrade.api.v1alpha1.findings import Finding, FindingName, Severity
 from meshupgrade.api.v1alpha1.names import OWNER_LABEL, owner_value
 from meshupgrade.api.v1alpha1.status import Phase
+from meshupgrade.domain.object_changes import random_fields
 from meshupgrade.domain.secrets import texts
-from meshupgrade.helm.archive import read_defaults
+from meshupgrade.helm.archive import calls_random, read_defaults
 from meshupgrade.helm.chart_cache import ChartArchive, ChartCache
 from meshupgrade.helm.charts import fetch_chart
 from meshupgrade.helm.driver import UpgradeRequest
@@ -33,12 +35,15 @@ from meshupgrade.helm.errors import (
 from meshupgrade.helm.repository import RepositoryError
 from meshupgrade.phases.chart_source import repository_finding
 from meshupgrade.phases.fit import desired_defaults, desired_values
+from meshupgrade.phases.preflight.check import together
 from meshupgrade.phases.preflight.crd_source import target_crds
 from meshupgrade.phases.preflight.provenance import NotVerified, verify_chart
 from meshupgrade.phases.references import ReferenceInvalid
 from meshupgrade.phases.shape import Busy, Target, Work
 
 __all__ = ["make"]
+
+logger = logging.getLogger(__name__)
 
 
 async def make(work: Work) -> list[Finding]:
@@ -66,18 +71,32 @@ async def make(work: Work) -> list[Finding]:
     crds = await target_crds(work, archive, rendered)
     if isinstance(crds, Finding):
         return [crds]
-    work.target = Target(archive.path, archive.digest, request, rendered, crds.crds, crds.digest)
+    random = await _random_fields(work, archive, request)
+    work.target = Target(archive.path, archive.digest, request, rendered, crds.crds, crds.digest, random)
     return []
+
+
+async def _random_fields(work: Work, archive: ChartArchive, request: UpgradeRequest) -> frozenset[tuple[str, str]]:
+    """Give the fields that the chart renders anew each time, as two renderings that ask no cluster show them."""
+    if not await asyncio.to_thread(calls_random, archive.path):
+        return frozenset()
+    version = await work.tools.kube.server_version()
+    try:
+        one, other = await together(*(work.tools.helm.render(request, version) for _ in range(2)))
+    except HelmError as error:
+        # A chart that cannot be rendered without a cluster: its plans differ from time to time.
+        logger.info("%s: the chart cannot be rendered by itself: %s", work.owner, error)
+        return frozenset()
+    return random_fields(one, other, work.namespace)
 
 
 async def _archive(work: Work) -> ChartArchive | Finding:
     """Fetch the chart, and verify where it comes from when the spec wants it."""
-    assert work.chart is not None
     assert work.source is not None
     verify = work.spec.chart.verify
     cache = ChartCache(work.tools.cache / "charts")
     try:
-        archive = await fetch_chart(work.tools.http, cache, work.source, work.chart, provenance=verify is not None)
+        archive = await fetch_chart(work.tools.http, cache, work.source, work.charts[0], provenance=verify is not None)
         if verify is not None:
             await verify_chart(work, archive, verify)
     except ReferenceInvalid as error:

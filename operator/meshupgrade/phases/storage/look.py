@@ -8,7 +8,6 @@ import semver
 
 from meshupgrade.domain.crd_marks import written_by_newer
 from meshupgrade.domain.storage import Due, dropped_too_early, storage_due
-from meshupgrade.domain.versions import parse_version
 from meshupgrade.phases.live_crds import ReadCRD, crd_now
 from meshupgrade.phases.shape import Work
 
@@ -30,11 +29,11 @@ def forced(work: Work, due: Due) -> bool:
 def replaces_crds(work: Work, version: semver.Version | None = None) -> bool:
     """Tell whether the bootstrap of that mesh version, by default the target, replaces CRDs and does not merge them."""
     since = work.distribution.bootstrap.merges_since
-    return since is None or (version or parse_version(work.spec.version)) < semver.Version.parse(since)
+    return since is None or (version or work.version) < semver.Version.parse(since)
 
 
 async def _look(work: Work, shipped: Mapping[str, Any], read: ReadCRD) -> Due | None:
     live = await read(work, shipped["metadata"]["name"])
-    if live is None or written_by_newer(live, shipped, work.distribution.name, parse_version(work.spec.version)):
+    if live is None or written_by_newer(live, shipped, work.distribution.name, work.version):
         return None
     return storage_due(live, shipped)

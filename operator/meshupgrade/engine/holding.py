@@ -1,0 +1,87 @@
+"""What is between a plan and its being carried out: suspension, approval, windows, and one's turn."""
+
+from collections.abc import Sequence
+
+from meshupgrade.api.v1alpha1.findings import Finding
+from meshupgrade.api.v1alpha1.plan import Plan
+from meshupgrade.api.v1alpha1.spec import Mode
+from meshupgrade.domain.state import State
+from meshupgrade.domain.windows import is_open, next_opening
+from meshupgrade.engine.objects import approved_digest, is_approved
+from meshupgrade.engine.plan_store import keep_plan
+from meshupgrade.engine.session import Session
+from meshupgrade.engine.status import now
+from meshupgrade.phases.shape import Work
+
+__all__ = ["held_back", "keep", "suspended"]
+
+PAUSE_LOOK = 30.0
+"""Seconds between two looks whether a pause is over."""
+
+TURN_LOOK = 60.0
+"""Seconds until it is looked whether it is one's turn, if nobody tells."""
+
+MOST_SLEEP = 3600.0
+"""Seconds until the clock is asked again, which somebody may have set, whatever a window says."""
+
+
+async def suspended(session: Session, work: Work) -> float | None:
+    """Give the seconds until the next look when nothing may be done now, else None; a hop that has begun goes on."""
+    if work.half_way or not (why := await _why_suspended(session, work)):
+        return None
+    await session.report.suspended(why)
+    rest = await session.rest(work, State.SUSPENDED)
+    return rest if work.spec.suspend else min(PAUSE_LOOK, rest)
+
+
+async def keep(session: Session, work: Work, plan: Plan) -> Plan:
+    """Keep the plan in its Secret, unless it changes nothing, and show it; give it as it was first made."""
+    before = session.report.status.plan
+    if before is not None and before.digest == plan.digest:
+        plan = plan.model_copy(update={"created_at": before.created_at})
+    carried = session.report.goes_on(plan, session.digest())
+    approved = carried or is_approved(session.obj, work.spec, plan)
+    secret = ""
+    if plan.changes():
+        secret = await keep_plan(session.tools.kube, session.writer.ref, session.writer.uid, plan)
+    session.report.has_plan(plan, secret=secret, inputs=session.digest(), approved=approved, carried=carried)
+    return plan
+
+
+async def held_back(session: Session, work: Work, plan: Plan | None, blocking: Sequence[Finding]) -> float | None:
+    """Give the seconds until the next look when the plan is not carried out now, else None.
+
+    A hop that has begun is finished, whatever the spec says by now of plans, approval and windows.
+    """
+    if work.half_way:
+        return await _wait_for_turn(session)
+    if work.spec.mode is Mode.PLAN:
+        await session.report.only_planned(plan, blocking)
+        return await session.rest(work, State.PLANNED)
+    assert plan is not None
+    if not plan.changes():
+        return None
+    if not session.report.approved():
+        await session.report.awaiting_approval(plan, approved_digest(session.obj))
+        return await session.rest(work, State.AWAITING_APPROVAL)
+    windows = work.spec.upgrade.windows
+    if not is_open(windows, now()):
+        opening = next_opening(windows, now())
+        await session.report.outside_window(opening)
+        rest = await session.rest(work, State.OUTSIDE_WINDOW)
+        return rest if opening is None else min(MOST_SLEEP, max(0.0, (opening - now()).total_seconds()) + 0.1)
+    return await _wait_for_turn(session)
+
+
+async def _wait_for_turn(session: Session) -> float | None:
+    if session.turn.enter():
+        return None
+    await session.report.waiting_for_turn(session.turn.gate.most)
+    return TURN_LOOK
+
+
+async def _why_suspended(session: Session, work: Work) -> str:
+    if work.spec.suspend:
+        return "spec.suspend is true: nothing is done until it is taken back"
+    paused = await session.turn.gate.why_paused()
+    return f"all upgrades of the cluster are paused: {paused}" if paused else ""

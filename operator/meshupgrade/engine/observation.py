@@ -1,0 +1,87 @@
+"""Where a mesh is: its release, its health, the attempts of before, and the hop in which one of them was left."""
+
+import semver
+
+from meshupgrade.api.v1alpha1.status import HistoryEntry, Remediation
+from meshupgrade.domain.state import State, after_failure
+from meshupgrade.domain.versions import parse_version
+from meshupgrade.engine import history
+from meshupgrade.engine.recovery import unlock_own
+from meshupgrade.engine.session import Session, readiness_of
+from meshupgrade.helm.release import ReleaseStatus
+from meshupgrade.phases.shape import Work
+from meshupgrade.phases.values import find_base
+
+__all__ = ["begun_hop", "is_under_way", "known_goal", "last_verified", "observe", "spent_on", "version_before"]
+
+
+async def observe(session: Session, work: Work) -> None:
+    """Read the release, unlock it when it is ours and abandoned, and see whether the mesh is healthy."""
+    storage = work.storage
+    work.revisions = await storage.revisions()
+    if not work.revisions or work.revisions[0].status is ReleaseStatus.UNINSTALLED:
+        # What `helm uninstall --keep-history` leaves is no release, for Helm too.
+        session.report.observed(work, None)
+        return
+    if await unlock_own(storage, work.revisions[0], session.report.status.helm_process, work.uid):
+        work.revisions = await storage.revisions()
+    deployed = (stored for stored in work.revisions if stored.status is ReleaseStatus.DEPLOYED)
+    work.live = await storage.read(next(deployed, work.revisions[0]).revision)
+    verified = last_verified(session, work)
+    work.verified = verified.revision if verified is not None else None
+    work.base = await find_base(work)
+    session.report.observed(work, await readiness_of(work))
+
+
+def spent_on(session: Session, work: Work) -> Remediation | None:
+    """Give what becomes of the release when the attempts for these inputs are used up, else None."""
+    attempts = session.report.status.attempts
+    if attempts is None:
+        return None
+    if work.value_findings and attempts.remediation is Remediation.DUE:
+        # The inputs cannot be read any more, which is no reason to leave the mesh half-way.
+        return Remediation.DUE
+    if attempts.input_digest != session.digest():
+        return None
+    if after_failure(attempts.count, work.spec.upgrade.retries) is not State.FAILED:
+        return None
+    return attempts.remediation or Remediation.HELD
+
+
+def begun_hop(session: Session, work: Work) -> semver.Version | None:
+    """Give the hop in which a run died, or failed, when it is on the way to the goal.
+
+    With other inputs, one that is not the goal itself is no longer wanted: the way is planned from where the mesh is.
+    """
+    entries, digest = session.report.status.history, session.digest()
+    if not entries or work.goal is None or not history.half_way(entries, entries[0].version, digest):
+        return None
+    hop = parse_version(entries[0].version)
+    on_the_way = hop.compare(work.goal) < 0 and entries[0].input_digest == digest
+    return hop if hop == work.goal or on_the_way else None
+
+
+def known_goal(session: Session) -> semver.Version | None:
+    """Give what the version in the spec was resolved to before."""
+    known = session.report.status.target_version
+    return parse_version(known) if known else None
+
+
+def last_verified(session: Session, work: Work) -> HistoryEntry | None:
+    """Give the newest entry of history whose revision was verified and is still stored."""
+    return history.last_verified(session.report.status.history, {stored.revision for stored in work.revisions})
+
+
+def version_before(session: Session, work: Work) -> HistoryEntry | None:
+    """Give the entry to go back to, when the spec names the version that was verified before the one that runs."""
+    if work.live is None or work.wanted.exact is None or work.need_goal().compare(work.current_version()) >= 0:
+        return None
+    stored = {stored.revision for stored in work.revisions}
+    entry = history.verified_before(session.report.status.history, stored, str(work.current_version()))
+    return entry if entry is not None and parse_version(entry.version) == work.goal else None
+
+
+def is_under_way(session: Session) -> bool:
+    """Tell whether an attempt has begun to write and has not ended."""
+    entries = session.report.status.history
+    return bool(entries) and history.under_way(entries, entries[0].version)

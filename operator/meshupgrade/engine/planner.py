@@ -1,0 +1,165 @@
+"""Makes the plan out of what the phases found: for every hop what changes, and for the whole what it interrupts."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import datetime
+
+from meshupgrade.api.v1alpha1.findings import Finding, FindingName
+from meshupgrade.api.v1alpha1.plan import CRDAction, Plan, PlannedCRD, PlannedHop, PlannedValue
+from meshupgrade.api.v1alpha1.spec import ValuesPolicy
+from meshupgrade.api.v1alpha1.status import HistoryEntry
+from meshupgrade.domain.object_changes import image_changes, object_changes, replaced_workloads
+from meshupgrade.domain.plans import estimate, plan_digest, reversibility, value_changes
+from meshupgrade.domain.schema_changes import crd_change
+from meshupgrade.helm.release import Release
+from meshupgrade.phases.fit import release_fits
+from meshupgrade.phases.shape import Work
+from meshupgrade.phases.values import slow_digest
+
+__all__ = ["make_back_plan", "make_plan"]
+
+
+async def make_plan(
+    hops: Sequence[Work],
+    findings: Sequence[Finding],
+    mesh_config: Sequence[PlannedValue],
+    history: Sequence[HistoryEntry],
+    at: datetime,
+) -> Plan:
+    """Give the plan of hops whose targets are all made; the secrets of the run are masked in it."""
+    first = hops[0]
+    digests = [await _values_digest(hop) for hop in hops]
+    planned = await asyncio.to_thread(lambda: [_hop(hop, digest) for hop, digest in zip(hops, digests, strict=True)])
+    plan = Plan(
+        created_at=at,
+        namespace=first.namespace,
+        mesh=first.release,
+        current=str(first.current_version()) if first.live is not None else "",
+        target=str(first.need_goal()),
+        hops=planned,
+        mesh_config=list(mesh_config),
+        findings=list(findings),
+        interruptions=_interruptions(first, planned),
+        reversibility=reversibility(planned, findings, mesh_config),
+        estimate_seconds=estimate(history, planned),
+    )
+    return _finished(first, plan)
+
+
+def make_back_plan(
+    work: Work,
+    release: Release,
+    entry: HistoryEntry,
+    findings: Sequence[Finding],
+    mesh_config: Sequence[PlannedValue],
+    history: Sequence[HistoryEntry],
+    at: datetime,
+) -> Plan:
+    """Give the plan of going back to a release that was verified before."""
+    assert work.live is not None
+    before, after, namespace = work.live.objects(), release.objects(), work.namespace
+    recreated = {
+        finding.message.partition(" cannot be changed")[0]
+        for finding in findings
+        if finding.name is FindingName.IMMUTABLE_FIELD_CHANGED
+    }
+    hop = PlannedHop(
+        version=entry.version,
+        previous=str(work.current_version()),
+        chart=release.chart_name,
+        chart_digest=entry.chart_digest,
+        crd_digest="",
+        values_digest=f"revision {release.revision}",
+        objects=object_changes(before, after, namespace, recreated=recreated),
+        images=image_changes(before, after, namespace),
+        values=value_changes(work.live.config, release.config, work.secret_paths),
+        restarts=replaced_workloads(before, after, namespace, recreated=recreated),
+    )
+    plan = Plan(
+        created_at=at,
+        namespace=namespace,
+        mesh=work.release,
+        current=hop.previous,
+        target=entry.version,
+        hops=[hop],
+        mesh_config=list(mesh_config),
+        findings=list(findings),
+        interruptions=_interruptions(work, [hop]),
+        reversibility=reversibility([hop], findings, mesh_config),
+        estimate_seconds=estimate(history, [hop]),
+    )
+    return _finished(work, plan)
+
+
+def _finished(work: Work, plan: Plan) -> Plan:
+    """Mask the secrets of the run in the plan, and give it its digest."""
+    plan = Plan.model_validate(work.tools.secrets.scrub_all(plan.model_dump(mode="json", by_alias=True)))
+    return plan.model_copy(update={"digest": plan_digest(plan)})
+
+
+def _hop(work: Work, values_digest: str) -> PlannedHop:
+    target = work.need_target()
+    before = work.live.objects() if work.live is not None else []
+    after = target.rendered.objects()
+    fits = release_fits(work)
+    namespace, random = work.namespace, target.random
+    recreated = {str(ref) for ref in work.recreated}
+    config = work.live.config if work.live is not None else {}
+    return PlannedHop(
+        version=str(work.version),
+        previous=str(work.current_version()) if work.live is not None else "",
+        chart=target.rendered.chart_name,
+        chart_digest=target.chart_digest,
+        crd_digest=target.crd_digest,
+        values_digest=values_digest,
+        crds=_crds(work),
+        objects=[] if fits else object_changes(before, after, namespace, recreated=recreated, random=random),
+        images=[] if fits else image_changes(before, after, namespace),
+        values=value_changes(config, target.request.values, work.secret_paths),
+        storage=sorted(f"{due.name} in {due.wanted}" for due in work.planned_dues),
+        restarts=[] if fits else replaced_workloads(before, after, namespace, recreated=recreated, random=random),
+        random=sorted(f"{name} {path}" for name, path in random),
+    )
+
+
+def _crds(work: Work) -> list[PlannedCRD]:
+    wanted = {due.name: due.wanted for due in work.planned_dues}
+    found = []
+    for look in work.crd_looks:
+        if look.scope is not None:
+            found.append(PlannedCRD(name=look.scope.name, action=CRDAction.CHANGE_SCOPE))
+        elif look.change is not None:
+            changed = crd_change(look.name, look.change.live, look.change.spec)
+            stored = wanted.get(look.name, changed.stored_after)
+            found.append(changed.model_copy(update={"stored_after": stored}))
+    return sorted(found, key=lambda crd: crd.name)
+
+
+async def _values_digest(work: Work) -> str:
+    values = work.need_target().request.values
+    content = json.dumps(values, sort_keys=True, separators=(",", ":")).encode()
+    if work.secret_paths or work.spec.values_policy is not ValuesPolicy.RESET:
+        # What is secret in it must not be found by trying.
+        return await slow_digest(content, work.uid)
+    return hashlib.sha256(content).hexdigest()
+
+
+def _interruptions(work: Work, hops: Sequence[PlannedHop]) -> list[str]:
+    """Say what does not work meanwhile. Source: design, section 2: what the controllers do, and sidecars do alone."""
+    restarted = {workload.rpartition("/")[2] for hop in hops for workload in hop.restarts}
+    told = []
+    injector = work.distribution.injector.deployment
+    if injector in restarted:
+        told.append(f"while {injector} is replaced, new Pods may be refused or start without a sidecar")
+    controllers = sorted(restarted & {name for name in work.distribution.control_plane if name.endswith("-controller")})
+    if controllers:
+        told.append(
+            f"while {', '.join(controllers)} is replaced, changes of SMI and policy objects wait, and certificates "
+            "are not rotated; sidecars that run go on"
+        )
+    scopes = [crd.name for hop in hops for crd in hop.crds if crd.action is CRDAction.CHANGE_SCOPE]
+    if scopes:
+        told.append(f"the objects of {', '.join(scopes)} are away for a moment, and what they allow or route with them")
+    return told

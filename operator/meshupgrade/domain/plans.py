@@ -27,8 +27,8 @@ def plan_digest(plan: Plan) -> str:
     covered = {
         "mesh": f"{plan.namespace}/{plan.mesh}",
         "current": plan.current,
-        "hops": [hop.model_dump(mode="json", include=set(COVERED)) for hop in plan.hops],
-        "meshConfig": [value.model_dump(mode="json") for value in plan.mesh_config],
+        "hops": [hop.model_dump(mode="json", include=set(COVERED), exclude_defaults=True) for hop in plan.hops],
+        "meshConfig": [value.model_dump(mode="json", exclude_defaults=True) for value in plan.mesh_config],
         "risks": sorted({finding.name for finding in plan.findings if finding.severity is Severity.RISK}),
     }
     text = json.dumps(covered, sort_keys=True, separators=(",", ":"))

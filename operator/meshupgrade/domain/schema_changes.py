@@ -79,6 +79,9 @@ def _walk(before: Schema, after: Schema, path: str) -> Iterator[Change]:
         one, other = before.get(key), after.get(key)
         if isinstance(one, Mapping) and isinstance(other, Mapping):
             yield from _walk(one, other, told)
+            if key == "items" and _loses_default(one, other):
+                # A null in the list was read as the default.
+                yield SchemaChange.TIGHTENING, told
         elif one is None and other is not None:
             yield from ((kind, told) for kind in _added(before, other))
         elif one is not None and other is None:
@@ -93,8 +96,7 @@ def _field(before: Schema, after: Schema, key: str, path: str) -> Iterator[Chang
     is_meta = key in META and (path == key or bool(before.get(EMBEDDED) and after.get(EMBEDDED)))
     if one is not None and other is not None:
         yield from _walk(one, other, path)
-        defaulted = one.get("default") is not None and other.get("default") is None
-        if defaulted and key in (after.get("required") or ()):
+        if _loses_default(one, other) and key in (after.get("required") or ()):
             yield SchemaChange.TIGHTENING, path
     elif is_meta:
         # Every object has it, whether or not the schema names it.
@@ -104,6 +106,10 @@ def _field(before: Schema, after: Schema, key: str, path: str) -> Iterator[Chang
         yield from ((kind, path) for kind in _added(before, other))
     else:
         yield _removed(after), path
+
+
+def _loses_default(before: Schema, after: Schema) -> bool:
+    return before.get("default") is not None and after.get("default") is None
 
 
 def _added(before: Schema, schema: Any) -> Iterator[SchemaChange]:

@@ -3,16 +3,19 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from meshupgrade.api.v1alpha1.findings import Finding, FindingName
 from meshupgrade.api.v1alpha1.plan import CRDAction, Plan, PlannedCRD, PlannedHop, PlannedValue
 from meshupgrade.api.v1alpha1.spec import ValuesPolicy
 from meshupgrade.api.v1alpha1.status import HistoryEntry
+from meshupgrade.domain.merge import leaf_paths, lookup
 from meshupgrade.domain.object_changes import image_changes, object_changes, replaced_workloads
 from meshupgrade.domain.plans import estimate, plan_digest, reversibility, value_changes
 from meshupgrade.domain.schema_changes import crd_change
+from meshupgrade.domain.secrets import texts
 from meshupgrade.helm.release import Release
 from meshupgrade.phases.fit import release_fits
 from meshupgrade.phases.shape import Work
@@ -74,7 +77,9 @@ def make_back_plan(
         values_digest=f"revision {release.revision}",
         objects=object_changes(before, after, namespace, recreated=recreated),
         images=image_changes(before, after, namespace),
-        values=value_changes(work.live.config, release.config, work.secret_paths),
+        values=value_changes(
+            work.live.config, release.config, [*_hidden(work, work.live.config), *_hidden(work, release.config)]
+        ),
         restarts=replaced_workloads(before, after, namespace, recreated=recreated),
     )
     plan = Plan(
@@ -117,7 +122,7 @@ def _hop(work: Work, values_digest: str) -> PlannedHop:
         crds=_crds(work),
         objects=[] if fits else object_changes(before, after, namespace, recreated=recreated, random=random),
         images=[] if fits else image_changes(before, after, namespace),
-        values=value_changes(config, target.request.values, work.secret_paths),
+        values=value_changes(config, target.request.values, _hidden(work, config)),
         storage=sorted(f"{due.name} in {due.wanted}" for due in work.planned_dues),
         restarts=[] if fits else replaced_workloads(before, after, namespace, recreated=recreated, random=random),
         random=sorted(f"{name} {path}" for name, path in random),
@@ -135,6 +140,21 @@ def _crds(work: Work) -> list[PlannedCRD]:
             stored = wanted.get(look.name, changed.stored_after)
             found.append(changed.model_copy(update={"stored_after": stored}))
     return sorted(found, key=lambda crd: crd.name)
+
+
+def _hidden(work: Work, stored: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Give the paths whose values are not shown: those that a Secret reaches now, or may have reached before.
+
+    Where a stored value came from cannot be told: a text that the spec does not set itself, and that is no default of
+    the chart, counts as secret.
+    """
+    public = {*texts(work.live.defaults if work.live is not None else {}), *texts(work.spec.values)}
+    unknown = [
+        path
+        for path in leaf_paths(stored)
+        if lookup(work.spec.values, path) is None and not public.issuperset(texts(lookup(stored, path)))
+    ]
+    return [*work.secret_paths, *unknown]
 
 
 async def _values_digest(work: Work) -> str:

@@ -21,9 +21,12 @@ VALUES = "values.yaml"
 
 _RANDOM = re.compile(
     rb"\b(?:rand(?:Alpha|AlphaNum|Ascii|Numeric|Bytes|Int)|uuidv4|gen(?:CA|SelfSignedCert|SignedCert|PrivateKey)\w*"
-    rb"|htpasswd|bcrypt|encryptAES|shuffle|now|ago)\b"
+    rb"|htpasswd|bcrypt|encryptAES|shuffle|now|ago|tpl)\b|\b(?:keys|values)\s+[.$(]"
 )
-"""Template functions that give something else each time. Source: sprig's documentation, which Helm's templates use."""
+"""Template functions that give something else each time. Source: sprig's documentation, which Helm's templates use.
+
+``keys`` and ``values`` give a dict's in no order; ``tpl`` renders what may call any of them.
+"""
 
 
 def read_defaults(archive: Path) -> dict[str, Any]:

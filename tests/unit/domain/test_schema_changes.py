@@ -160,6 +160,12 @@ def ruled(*rules: str) -> Schema:
             {ADDITIVE: ["spec.a"], TIGHTENING: ["spec.a"]},
             {ADDITIVE: ["spec.a"]},
         ),
+        (
+            array({**TEXT, "default": "x"}),
+            array(TEXT),
+            {ADDITIVE: ["spec[]"], TIGHTENING: ["spec[]"]},
+            {ADDITIVE: ["spec[]"]},
+        ),
         # Words
         (TEXT, {**TEXT, "description": "new", "title": "new", "example": "new"}, {}, {}),
     ],

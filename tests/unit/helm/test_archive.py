@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from meshupgrade.helm import archive as under_test
-from meshupgrade.helm.archive import read_defaults, with_defaults
+from meshupgrade.helm.archive import calls_random, read_defaults, with_defaults
 from meshupgrade.helm.errors import RenderError
 from tests.unit.helm.charts_on_disk import make_archive
 
@@ -61,3 +61,68 @@ def test_one_that_unpacks_to_too_much(tmp_path: Path, monkeypatch: pytest.Monkey
     path = make_archive(tmp_path / "c.tgz", {"osm/a": "x" * 20, "osm/b": "x" * 20, "osm/values.yaml": ""})
     with pytest.raises(RenderError, match="more than 30 bytes"):
         read_defaults(path)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "randAlphaNum 8",
+        "randAlpha 8",
+        "randAscii 8",
+        "randNumeric 8",
+        "randBytes 8",
+        "randInt 1 9",
+        "uuidv4",
+        'genCA "ca" 1',
+        'genCAWithKey "ca" 1 .k',
+        'genSelfSignedCert "cn" nil nil 1',
+        'genSelfSignedCertWithKey "cn" nil nil 1 .k',
+        'genSignedCert "cn" nil nil 1 .ca',
+        'genPrivateKey "rsa"',
+        'htpasswd "a" "b"',
+        'bcrypt "a"',
+        'encryptAES "k" "a"',
+        'shuffle "abc"',
+        "now",
+        'now | date "2006"',
+        "ago .x",
+        "keys .Values.x | first",
+        "values $x",
+        "(keys (dict))",
+        "tpl .Values.x .",
+    ],
+)
+@pytest.mark.parametrize("name", ["osm/templates/a.yaml", "osm/templates/b/_c.tpl", "osm/charts/s/templates/a.yaml"])
+def test_a_template_that_gives_something_else_each_time(tmp_path: Path, call: str, name: str) -> None:
+    archive = make_archive(tmp_path / "c.tgz", {**CHART, name: f"a: {{{{- {call} }}}}"})
+    assert calls_random(archive)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("osm/templates/a.yaml", "a: {{ .Values.a | quote }}"),
+        ("osm/templates/a.yaml", 'a: {{ include "a.keys" . }}{{ .Values.known }}{{ .Values.now_or_never }}'),
+        ("osm/templates/a.yaml", "brand: {{ .Values.brandAlpha }}"),
+        ("osm/templates/a.yaml", "# the values of the chart, and its keys"),
+        ("osm/values.yaml", "a: uuidv4"),
+        ("osm/README.md", "{{ uuidv4 }}"),
+        ("osm/crds/a.yaml", "{{ uuidv4 }}"),
+    ],
+)
+def test_what_is_the_same_each_time(tmp_path: Path, name: str, text: str) -> None:
+    assert not calls_random(make_archive(tmp_path / "c.tgz", {**CHART, name: text}))
+
+
+def test_what_is_packed_in_a_packed_subchart_is_not_known(tmp_path: Path) -> None:
+    assert calls_random(make_archive(tmp_path / "c.tgz", {**CHART, "osm/charts/sub-1.0.0.tgz": "packed"}))
+
+
+def test_an_archive_that_cannot_be_read_tells_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "c.tgz"
+    path.write_bytes(b"no archive")
+    for _ in range(2):
+        with pytest.raises(RenderError, match="cannot be read"):
+            calls_random(path)
+    # Once it can, it is.
+    assert calls_random(make_archive(path, {"osm/templates/a.yaml": "{{ uuidv4 }}"}))

@@ -39,11 +39,15 @@ def crd_change(name: str, live: Mapping[str, Any] | None, spec: Mapping[str, Any
             versions.append(PlannedVersion(name=version["name"], added=True))
         elif changes := schema_changes(_schema(known, live["spec"]), _schema(version, spec)):
             versions.append(PlannedVersion(name=version["name"], changes=changes))
+    fields = changed_paths(_without_schemas(live["spec"]), _without_schemas(spec))
+    if not versions and not fields:
+        # Otherwise a person would see a change of nothing.
+        fields = ["metadata" if live["spec"] == spec else "descriptions"]
     return PlannedCRD(
         name=name,
         action=CRDAction.CHANGE,
         versions=versions,
-        fields=changed_paths(_without_schemas(live["spec"]), _without_schemas(spec)),
+        fields=fields,
         stored_before=stored_version(live) or "",
         stored_after=after,
     )

@@ -56,7 +56,7 @@ class PlannedCRD(ApiModel):
     name: str = Field(description="Its name.")
     action: CRDAction = Field(description="Create, Change or ChangeScope.")
     versions: list[PlannedVersion] = Field(default_factory=list, description="The versions that change.")
-    fields: list[str] = Field(default_factory=list, description="What else of its spec changes, beside schemas.")
+    fields: list[str] = Field(default_factory=list, description="What else of it changes, beside its schemas.")
     stored_before: str = Field(default="", description="The version in which objects are stored now.")
     stored_after: str = Field(default="", description="The version in which they will be.")
 

@@ -118,6 +118,8 @@ def _crd(crd: PlannedCRD) -> Iterator[Text]:
             yield Text.assemble("    ", ("+", "green"), f" version {version.name}")
         for kind, fields in version.changes.items():
             yield Text.assemble(f"    {version.name} ", (kind.lower(), SCHEMA_STYLES[kind]), f": {_some(fields)}")
+    if crd.fields:
+        yield Text(f"    also: {_some(crd.fields)}", style="dim")
 
 
 def _object(item: PlannedObject) -> Iterator[Text]:

@@ -13,7 +13,7 @@ from meshupgrade.engine.session import Session
 from meshupgrade.engine.status import now
 from meshupgrade.phases.shape import Work
 
-__all__ = ["held_back", "keep", "suspended"]
+__all__ = ["PAUSE_LOOK", "held_back", "keep", "suspended"]
 
 PAUSE_LOOK = 30.0
 """Seconds between two looks whether a pause is over."""
@@ -26,12 +26,11 @@ MOST_SLEEP = 3600.0
 
 
 async def suspended(session: Session, work: Work) -> float | None:
-    """Give the seconds until the next look when nothing may be done now, else None; a hop that has begun goes on."""
-    if work.half_way or not (why := await _why_suspended(session, work)):
+    """Give the seconds until the next look when the spec wants nothing done, else None; a begun hop goes on."""
+    if work.half_way or not work.spec.suspend:
         return None
-    await session.report.suspended(why)
-    rest = await session.rest(work, State.SUSPENDED)
-    return rest if work.spec.suspend else min(PAUSE_LOOK, rest)
+    await session.report.suspended("spec.suspend is true: nothing is done until it is taken back")
+    return await session.rest(work, State.SUSPENDED)
 
 
 async def keep(session: Session, work: Work, plan: Plan) -> Plan:
@@ -61,6 +60,9 @@ async def held_back(session: Session, work: Work, plan: Plan | None, blocking: S
     assert plan is not None
     if not plan.changes():
         return None
+    if why := await session.turn.gate.why_paused():
+        await session.report.suspended(f"all upgrades of the cluster are paused: {why}")
+        return min(PAUSE_LOOK, await session.rest(work, State.SUSPENDED))
     if not session.report.approved():
         await session.report.awaiting_approval(plan, approved_digest(session.obj))
         return await session.rest(work, State.AWAITING_APPROVAL)
@@ -78,10 +80,3 @@ async def _wait_for_turn(session: Session) -> float | None:
         return None
     await session.report.waiting_for_turn(session.turn.gate.most)
     return TURN_LOOK
-
-
-async def _why_suspended(session: Session, work: Work) -> str:
-    if work.spec.suspend:
-        return "spec.suspend is true: nothing is done until it is taken back"
-    paused = await session.turn.gate.why_paused()
-    return f"all upgrades of the cluster are paused: {paused}" if paused else ""

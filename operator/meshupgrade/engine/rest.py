@@ -5,6 +5,7 @@ import logging
 from meshupgrade.api.v1alpha1.spec import DriftPolicy
 from meshupgrade.domain.state import State
 from meshupgrade.domain.windows import is_open, next_opening
+from meshupgrade.engine.holding import PAUSE_LOOK
 from meshupgrade.engine.planning import ONCE_PHASES
 from meshupgrade.engine.session import Session
 from meshupgrade.engine.status import now
@@ -20,7 +21,13 @@ logger = logging.getLogger(__name__)
 
 
 async def look_after(session: Session, work: Work) -> float:
-    """Look after a mesh at rest: keep the MeshConfig as the spec says, count again, and look for drift."""
+    """Look after a mesh at rest: keep the MeshConfig as the spec says, count again, and look for drift.
+
+    In a pause of the cluster nothing is touched, and what was seen last stays. Gives the seconds until the next look.
+    """
+    if await session.turn.gate.why_paused():
+        await session.report.unchanged()
+        return min(PAUSE_LOOK, await session.rest(work, State.COMPLETED))
     for phase in ONCE_PHASES:
         session.report.looked_after(phase, await phase.apply(work))
     session.report.counted(work)

@@ -1,7 +1,7 @@
 """The main job: a MeshUpgrade brings a mesh to its version, on a real control plane and with the real Helm."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import yaml
@@ -188,6 +188,20 @@ def test_several_meshes_side_by_side(in_use: Mesh, another: Mesh, operator: Oper
     assert _user_values(another)["osm"]["meshName"] == "second", "the identity is carried over, though Reset"
     split = _crd(in_use, "trafficsplits.split.smi-spec.io")
     assert split["metadata"]["annotations"]["meshupgrade.io/written-by"] in ("osm-edge/1.2.1", "osm-edge/1.2.0")
+
+
+def test_no_more_upgrades_at_once_than_allowed(
+    in_use: Mesh, another: Mesh, start_operator: Callable[..., Operator]
+) -> None:
+    in_use.upgrade("1.2.1")
+    another.upgrade("1.2.1")
+    start_operator("--max-upgrades", "1")
+    spans = []
+    for mesh in (in_use, another):
+        newest = mesh.wait_ready()["history"][0]
+        spans.append((newest["startedTime"], newest["completionTime"]))
+    first, second = sorted(spans)
+    assert first[1] <= second[0], "the second one began when the first had ended"
 
 
 def test_at_rest_nothing_is_written(in_use: Mesh, operator: Operator) -> None:

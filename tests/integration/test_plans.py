@@ -272,3 +272,41 @@ def test_a_spec_that_changes_all_the_time_never_starts_two_helms(mesh: Mesh, ope
     assert {item["status"] for item in revisions} == {"superseded", "deployed"}
     assert revisions[-1]["status"] == "deployed"
     assert "Traceback" not in operator.log()
+
+
+def test_killed_while_going_back(mesh: Mesh, start_operator: Callable[..., Operator]) -> None:
+    mesh.install_in_use("1.2.0")
+    operator = start_operator()
+    mesh.upgrade("1.2.1")
+    mesh.wait_ready()
+    mesh.upgrade("1.2.0")
+    mesh.wait_phase("ControlPlane")
+    operator.kill()
+    operator = start_operator()
+    status = mesh.wait_ready()
+    assert status["currentVersion"] == "1.2.0"
+    assert status["history"][0]["verified"]
+    assert {item["status"] for item in mesh.revisions()} <= {"superseded", "deployed", "failed"}
+    assert "finalizers" not in mesh.get()["metadata"]
+    assert "Traceback" not in operator.log()
+
+
+def test_killed_in_a_hop(mesh: Mesh, start_operator: Callable[..., Operator], tmp_path: Path) -> None:
+    mesh.install_in_use("1.1.0")
+    operator = start_operator()
+    with listing(mesh, tmp_path / "charts", without=BROKEN) as repository:
+        mesh.upgrade("1.3.0", chart={"repository": repository.url}, upgrade={**SELECTOR, "approval": "Manual"})
+        mesh.wait_phase("AwaitingApproval")
+        annotate(mesh, f"meshupgrade.io/approved-plan={mesh.status()['plan']['digest']}")
+        mesh.wait_phase("ControlPlane")
+        operator.kill()
+        start_operator()
+        # What was approved is gone on with, and the hop that was left is verified before the next one begins.
+        assert mesh.wait_ready()["currentVersion"] == "1.3.0"
+    done = [entry for entry in mesh.status()["history"] if entry["state"] == "Completed"]
+    assert [(entry["version"], entry["verified"]) for entry in done] == [
+        ("1.3.0", True),
+        ("1.2.1", True),
+        ("1.1.0", True),
+    ]
+    assert done[1]["completionTime"] <= done[0]["startedTime"]

@@ -13,7 +13,7 @@ from meshupgrade.engine.session import Session, readiness_of
 from meshupgrade.engine.status import now
 from meshupgrade.phases.going_back import going_back_findings
 from meshupgrade.phases.rollback import GoingBack
-from meshupgrade.phases.shape import Work
+from meshupgrade.phases.shape import PhaseFailed, Work
 
 __all__ = ["go_back", "take_request"]
 
@@ -25,6 +25,8 @@ async def go_back(session: Session, work: Work, back: HistoryEntry) -> float:
     work.hops = [work.need_goal()]
     findings = await going_back_findings(work, release)
     blocking = await session.report.planned(work, findings)
+    if blocking and work.half_way:
+        raise PhaseFailed(blocking[0].name, f"{blocking[0].message}. {blocking[0].remedy}")
     if blocking and work.spec.mode is not Mode.PLAN:
         return await session.refuse(work, blocking)
     mesh_config = await plan_phases(ONCE_PHASES, work)

@@ -41,6 +41,9 @@ TRY_AGAIN = (
     "Change the spec, or annotate the object with a new value of meshupgrade.io/reconcile-requested-at, to try again"
 )
 
+MAX_VALUES_SET_BYTES = 12 * 1024
+"""Bytes of all the paths that status.valuesSet remembers."""
+
 PROGRESS_PAUSE = 2.0
 """Seconds between two writes of mere progress, unless a phase has just begun."""
 
@@ -491,8 +494,14 @@ def _values_set(work: Work) -> list[str]:
     """Give what the spec laid over the values of a release; after a Reset, all there is, is for a Reuse to take."""
     if work.spec.values_policy is ValuesPolicy.RESET:
         return []
-    pointers = [to_pointer(path) for path in leaf_paths(work.values)]
-    return sorted(pointer for pointer in pointers if len(pointer) <= MAX_POINTER)[:MAX_VALUES_SET]
+    pointers = sorted(to_pointer(path) for path in leaf_paths(work.values))
+    kept: list[str] = []
+    room = MAX_VALUES_SET_BYTES
+    for pointer in pointers:
+        room -= len(pointer.encode())
+        if len(pointer) <= MAX_POINTER and room >= 0 and len(kept) < MAX_VALUES_SET:
+            kept.append(pointer)
+    return kept
 
 
 def _told(findings: Sequence[Finding]) -> str:

@@ -13,6 +13,7 @@ from meshupgrade.api.v1alpha1.findings import Finding, FindingName, Severity
 from meshupgrade.api.v1alpha1.names import API_VERSION, KIND, STATUS_MANAGER
 from meshupgrade.api.v1alpha1.status import MAX_FINDINGS, MeshUpgradeStatus
 from meshupgrade.domain.state import TABLE, State
+from meshupgrade.engine.status_size import bounded
 from meshupgrade.kube.client import Kube, ObjectRef
 from meshupgrade.kube.errors import Conflict, NotFound
 
@@ -132,6 +133,7 @@ class StatusWriter:
         content = self.status.model_dump(mode="json", by_alias=True, exclude_none=True)
         if self._scrub is not None:
             content = self._scrub(content)
+        content = bounded(content)
         if content == self._written:
             return
         while True:

@@ -344,6 +344,8 @@ class Report:
 
     async def refused(self, blocking: Sequence[Finding]) -> None:
         """Show the upgrade as refused before anything was changed, for the first of what speaks against it."""
+        # A plan of before would look as if it could still be approved.
+        self._writer.update(plan=None)
         more = f" {len(blocking) - 1} more findings refuse it, see status.findings." if len(blocking) > 1 else ""
         self._writer.show(State.REFUSED, f"{_told(blocking[:1])}{more} Nothing was changed.", blocking[0].name)
         await self._writer.write()

@@ -31,10 +31,6 @@ Of an image, what is not transient is a finding of Preflight and does not come t
 """
 
 
-class Run:
-    """One run for one object."""
-
-
 async def fail(session: Session, work: Work, reason: AnyReason, message: str) -> float:
     """Count a failed attempt; try again later, or, when the budget is spent, go back or stop."""
     before, digest = session.report.status.attempts, session.digest()

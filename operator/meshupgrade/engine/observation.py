@@ -1,5 +1,7 @@
 """Where a mesh is: its release, its health, the attempts of before, and the hop in which one of them was left."""
 
+from collections.abc import Sequence
+
 import semver
 
 from meshupgrade.api.v1alpha1.status import HistoryEntry, Remediation
@@ -12,25 +14,38 @@ from meshupgrade.helm.release import ReleaseStatus
 from meshupgrade.phases.shape import Work
 from meshupgrade.phases.values import find_base
 
-__all__ = ["begun_hop", "is_under_way", "known_goal", "last_verified", "observe", "spent_on", "version_before"]
+__all__ = [
+    "begun_hop",
+    "is_under_way",
+    "known_goal",
+    "last_verified",
+    "observe",
+    "read_release",
+    "spent_on",
+    "version_before",
+]
 
 
 async def observe(session: Session, work: Work) -> None:
     """Read the release, unlock it when it is ours and abandoned, and see whether the mesh is healthy."""
-    storage = work.storage
-    work.revisions = await storage.revisions()
+    status = session.report.status
+    work.revisions = await work.storage.revisions()
+    if work.revisions and await unlock_own(work.storage, work.revisions[0], status.helm_process, work.uid):
+        work.revisions = await work.storage.revisions()
+    await read_release(work, status.history)
+    session.report.observed(work, await readiness_of(work) if work.live is not None else None)
+
+
+async def read_release(work: Work, entries: Sequence[HistoryEntry]) -> None:
+    """Read what runs out of the stored revisions, and which of them was verified last; there may be no release."""
     if not work.revisions or work.revisions[0].status is ReleaseStatus.UNINSTALLED:
         # What `helm uninstall --keep-history` leaves is no release, for Helm too.
-        session.report.observed(work, None)
         return
-    if await unlock_own(storage, work.revisions[0], session.report.status.helm_process, work.uid):
-        work.revisions = await storage.revisions()
     deployed = (stored for stored in work.revisions if stored.status is ReleaseStatus.DEPLOYED)
-    work.live = await storage.read(next(deployed, work.revisions[0]).revision)
-    verified = last_verified(session, work)
+    work.live = await work.storage.read(next(deployed, work.revisions[0]).revision)
+    verified = history.last_verified(entries, {stored.revision for stored in work.revisions})
     work.verified = verified.revision if verified is not None else None
     work.base = await find_base(work)
-    session.report.observed(work, await readiness_of(work))
 
 
 def spent_on(session: Session, work: Work) -> Remediation | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from meshupgrade.api.v1alpha1.findings import Finding, FindingName
+from meshupgrade.api.v1alpha1.findings import Finding
 from meshupgrade.api.v1alpha1.plan import CRDAction, Plan, PlannedCRD, PlannedHop, PlannedValue
 from meshupgrade.api.v1alpha1.spec import ValuesPolicy
 from meshupgrade.api.v1alpha1.status import HistoryEntry
@@ -35,20 +35,7 @@ async def make_plan(
     first = hops[0]
     digests = [await _values_digest(hop) for hop in hops]
     planned = await asyncio.to_thread(lambda: [_hop(hop, digest) for hop, digest in zip(hops, digests, strict=True)])
-    plan = Plan(
-        created_at=at,
-        namespace=first.namespace,
-        mesh=first.release,
-        current=str(first.current_version()) if first.live is not None else "",
-        target=str(first.need_goal()),
-        hops=planned,
-        mesh_config=list(mesh_config),
-        findings=list(findings),
-        interruptions=_interruptions(first, planned),
-        reversibility=reversibility(planned, findings, mesh_config),
-        estimate_seconds=estimate(history, planned),
-    )
-    return _finished(first, plan)
+    return _plan(first, planned, findings, mesh_config, history, at)
 
 
 def make_back_plan(
@@ -63,17 +50,12 @@ def make_back_plan(
     """Give the plan of going back to a release that was verified before."""
     assert work.live is not None
     before, after, namespace = work.live.objects(), release.objects(), work.namespace
-    recreated = {
-        finding.message.partition(" cannot be changed")[0]
-        for finding in findings
-        if finding.name is FindingName.IMMUTABLE_FIELD_CHANGED
-    }
+    recreated = {str(ref) for ref in work.recreated}
     hop = PlannedHop(
         version=entry.version,
-        previous=str(work.current_version()),
+        previous=_running(work),
         chart=release.chart_name,
         chart_digest=entry.chart_digest,
-        crd_digest="",
         values_digest=f"revision {release.revision}",
         objects=object_changes(before, after, namespace, recreated=recreated),
         images=image_changes(before, after, namespace),
@@ -82,26 +64,37 @@ def make_back_plan(
         ),
         restarts=replaced_workloads(before, after, namespace, recreated=recreated),
     )
+    return _plan(work, [hop], findings, mesh_config, history, at)
+
+
+def _plan(
+    work: Work,
+    hops: Sequence[PlannedHop],
+    findings: Sequence[Finding],
+    mesh_config: Sequence[PlannedValue],
+    history: Sequence[HistoryEntry],
+    at: datetime,
+) -> Plan:
+    """Put the plan together, mask the secrets of the run in it, and give it its digest."""
     plan = Plan(
         created_at=at,
-        namespace=namespace,
+        namespace=work.namespace,
         mesh=work.release,
-        current=hop.previous,
-        target=entry.version,
-        hops=[hop],
+        current=_running(work),
+        target=str(work.need_goal()),
+        hops=list(hops),
         mesh_config=list(mesh_config),
         findings=list(findings),
-        interruptions=_interruptions(work, [hop]),
-        reversibility=reversibility([hop], findings, mesh_config),
-        estimate_seconds=estimate(history, [hop]),
+        interruptions=_interruptions(work, hops),
+        reversibility=reversibility(hops, findings, mesh_config),
+        estimate_seconds=estimate(history, hops),
     )
-    return _finished(work, plan)
-
-
-def _finished(work: Work, plan: Plan) -> Plan:
-    """Mask the secrets of the run in the plan, and give it its digest."""
     plan = Plan.model_validate(work.tools.secrets.scrub_all(plan.model_dump(mode="json", by_alias=True)))
     return plan.model_copy(update={"digest": plan_digest(plan)})
+
+
+def _running(work: Work) -> str:
+    return str(work.running() or "")
 
 
 def _hop(work: Work, values_digest: str) -> PlannedHop:
@@ -114,7 +107,7 @@ def _hop(work: Work, values_digest: str) -> PlannedHop:
     config = work.live.config if work.live is not None else {}
     return PlannedHop(
         version=str(work.version),
-        previous=str(work.current_version()) if work.live is not None else "",
+        previous=_running(work),
         chart=target.rendered.chart_name,
         chart_digest=target.chart_digest,
         crd_digest=target.crd_digest,

@@ -11,18 +11,17 @@ from meshupgrade.api.v1alpha1.names import API_VERSION, KIND
 from meshupgrade.api.v1alpha1.plan import Plan
 from meshupgrade.api.v1alpha1.spec import MeshUpgradeSpec
 from meshupgrade.distributions import load_distribution
-from meshupgrade.domain.ranges import parse_range
-from meshupgrade.engine import history
+from meshupgrade.domain.ranges import Range, parse_range
 from meshupgrade.engine.objects import spec_errors
+from meshupgrade.engine.observation import read_release
 from meshupgrade.engine.planner import make_plan
 from meshupgrade.engine.planning import plan_path
 from meshupgrade.engine.status import now, read_status
 from meshupgrade.helm.process import Child
-from meshupgrade.helm.release import ReleaseStatus
 from meshupgrade.kube.client import ObjectRef
 from meshupgrade.phases.resolution import resolve_goal
 from meshupgrade.phases.shape import Tools, Work
-from meshupgrade.phases.values import find_base, resolve_values
+from meshupgrade.phases.values import resolve_values
 
 __all__ = ["InvalidManifest", "Preview", "preview"]
 
@@ -46,17 +45,26 @@ async def preview(tools: Tools, manifest: Mapping[str, Any]) -> Preview:
 
     Raises InvalidManifest, and what is worth another try: the errors of kube, helm and the repository, and Busy.
     """
-    work = await _work(tools, manifest)
+    spec, wanted = _spec(manifest)
+    ref = _ref(manifest)
+    live = await tools.kube.find(ref)
+    status = read_status(live or {})
+    work = Work(
+        tools=tools,
+        namespace=str(ref.namespace),
+        # The digest of values that are secret is salted with it: that of an object that is there is that of its plan.
+        uid=str(live["metadata"]["uid"]) if live is not None else "preview",
+        generation=0,
+        spec=spec,
+        wanted=wanted,
+        distribution=load_distribution(spec.mesh.distribution),
+        report=_silent,
+        helm_started=_never,
+        superseded=lambda: False,
+        values_set=status.values_set,
+    )
     work.revisions = await work.storage.revisions()
-    uninstalled = not work.revisions or work.revisions[0].status is ReleaseStatus.UNINSTALLED
-    status = read_status(await tools.kube.find(_ref(manifest)) or {})
-    if not uninstalled:
-        deployed = (stored for stored in work.revisions if stored.status is ReleaseStatus.DEPLOYED)
-        work.live = await work.storage.read(next(deployed, work.revisions[0]).revision)
-        entry = history.last_verified(status.history, {stored.revision for stored in work.revisions})
-        work.verified = entry.revision if entry is not None else None
-        work.values_set = status.values_set
-        work.base = await find_base(work)
+    await read_release(work, status.history)
     await resolve_values(work)
     unresolved = await resolve_goal(work, None, keep=False)
     if unresolved:
@@ -68,30 +76,16 @@ async def preview(tools: Tools, manifest: Mapping[str, Any]) -> Preview:
     return Preview(plan, planned.findings)
 
 
-async def _work(tools: Tools, manifest: Mapping[str, Any]) -> Work:
+def _spec(manifest: Mapping[str, Any]) -> tuple[MeshUpgradeSpec, Range]:
     if (manifest.get("apiVersion"), manifest.get("kind")) != (API_VERSION, KIND):
         raise InvalidManifest(f"the manifest is no {KIND} of {API_VERSION}, but {manifest.get('kind') or 'nothing'}")
     try:
         spec = MeshUpgradeSpec.model_validate(manifest.get("spec") or {})
-        wanted = parse_range(spec.version)
+        return spec, parse_range(spec.version)
     except ValidationError as error:
         raise InvalidManifest(spec_errors(error)) from error
     except ValueError as error:
         raise InvalidManifest(f"spec.version: {error}") from error
-    live = await tools.kube.find(_ref(manifest)) or {"metadata": {}}
-    return Work(
-        tools=tools,
-        namespace=str(manifest["metadata"].get("namespace") or "default"),
-        # The digest of values that are secret is salted with it: that of an object that is there is that of its plan.
-        uid=str(live["metadata"].get("uid") or "preview"),
-        generation=0,
-        spec=spec,
-        wanted=wanted,
-        distribution=load_distribution(spec.mesh.distribution),
-        report=_silent,
-        helm_started=_never,
-        superseded=lambda: False,
-    )
 
 
 def _ref(manifest: Mapping[str, Any]) -> ObjectRef:

@@ -35,7 +35,7 @@ from meshupgrade.kube.readiness import Readiness
 from meshupgrade.phases import PHASES
 from meshupgrade.phases.shape import Outcome, PhaseModule, Work
 
-__all__ = ["Report", "finding_events", "goal_of"]
+__all__ = ["Report", "finding_events"]
 
 TRY_AGAIN = (
     "Change the spec, or annotate the object with a new value of meshupgrade.io/reconcile-requested-at, to try again"
@@ -48,7 +48,7 @@ PROGRESS_PAUSE = 2.0
 """Seconds between two writes of mere progress, unless a phase has just begun."""
 
 
-def goal_of(work: Work) -> str:
+def _goal_of(work: Work) -> str:
     """Give the version to reach, without a leading v; as the spec has it while it is not resolved."""
     return str(work.goal or work.wanted.exact or work.spec.version)
 
@@ -91,7 +91,7 @@ class Report:
         )
         if seen and before.phase is not None:
             return True
-        self._begin_anew(f"looking at what the upgrade to {goal_of(work)} needs")
+        self._begin_anew(f"looking at what the upgrade to {_goal_of(work)} needs")
         if self._writer.get(ConditionType.AVAILABLE) is None:
             self._writer.condition(ConditionType.AVAILABLE, "Unknown", Reason.NOT_OBSERVED, "not looked at yet")
         await self._writer.write()
@@ -106,7 +106,7 @@ class Report:
 
     def resolved(self, work: Work) -> bool:
         """Put in the version to reach; tell whether it is the one of before."""
-        before, goal = self.status.target_version, goal_of(work)
+        before, goal = self.status.target_version, _goal_of(work)
         self._writer.update(target_version=goal)
         if before in (None, goal):
             return True
@@ -176,7 +176,7 @@ class Report:
                 entries,
                 str(work.version),
                 action=_action(work, back),
-                from_=str(work.current_version()) if work.live is not None else "",
+                from_=str(work.running() or ""),
                 started_time=now(),
                 chart_digest=work.target.chart_digest if work.target is not None else "",
                 crd_digest=work.target.crd_digest if work.target is not None else "",

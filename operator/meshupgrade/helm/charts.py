@@ -24,6 +24,7 @@ from meshupgrade.helm.repository import (
     RepositoryError,
     RepositoryInvalid,
     RepositoryUnreachable,
+    common_refusal,
 )
 from meshupgrade.oci.auth import Credentials, basic
 from meshupgrade.oci.errors import ImageNotFound, OCIError, RegistryDenied
@@ -34,7 +35,6 @@ from meshupgrade.oci.transport import (
     TransportError,
     follow,
     is_tls_failure,
-    is_transient_status,
     read_bounded,
     reason,
     same_origin,
@@ -142,12 +142,8 @@ class _Server:
 
     def _refusal(self, url: URL, status: int) -> RepositoryError:
         answer = f"{url.host} answers {status} for {snippet(url.name, 120)}"
-        if status in (401, 403):
-            remedy = "check the login given for it" if self._authorization else "give a login for it"
-            return RepositoryDenied(f"{answer}; {remedy}")
-        if is_transient_status(status):
-            return RepositoryUnreachable(f"{answer}; try again later")
-        return ChartNotListed(f"{answer}; check that the repository is complete")
+        common = common_refusal(answer, status, with_login=self._authorization is not None)
+        return common or ChartNotListed(f"{answer}; check that the repository is complete")
 
 
 @contextmanager

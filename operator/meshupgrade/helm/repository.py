@@ -49,6 +49,7 @@ __all__ = [
     "RepositoryError",
     "RepositoryInvalid",
     "RepositoryUnreachable",
+    "common_refusal",
     "list_versions",
 ]
 
@@ -171,6 +172,16 @@ async def list_versions(
     return await _Index(session, repository, credentials, tls, insecure=insecure).list_versions(chart_names, cache)
 
 
+def common_refusal(answer: str, status: int, *, with_login: bool) -> RepositoryError | None:
+    """Give the error for a status that means the same whatever was asked for, None for any other."""
+    if status in (401, 403):
+        remedy = "check the login given for it" if with_login else "give a login for it"
+        return RepositoryDenied(f"{answer}; {remedy}")
+    if is_transient_status(status):
+        return RepositoryUnreachable(f"{answer}; try again later")
+    return None
+
+
 class _Index:
     """A repository with an index.yaml."""
 
@@ -243,12 +254,8 @@ class _Index:
     def _refusal(self, response: aiohttp.ClientResponse) -> RepositoryError:
         status = response.status
         answer = f"{self._subject}: {response.url.host} answers {status} for index.yaml"
-        if status in (401, 403):
-            remedy = "check the login given for it" if self._authorization else "give a login for it"
-            return RepositoryDenied(f"{answer}; {remedy}")
-        if is_transient_status(status):
-            return RepositoryUnreachable(f"{answer}; try again later")
-        return RepositoryInvalid(f"{answer}; check the URL: index.yaml has to be right below it")
+        common = common_refusal(answer, status, with_login=self._authorization is not None)
+        return common or RepositoryInvalid(f"{answer}; check the URL: index.yaml has to be right below it")
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -9,7 +9,7 @@ import contextlib
 import json
 import math
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
@@ -137,6 +137,11 @@ class Kube:
     async def is_namespaced(self, api_version: str, kind: str) -> bool:
         """Tell whether objects of the kind live in a namespace. Raises KindNotServed."""
         return (await self._resource(api_version, kind)).namespaced
+
+    async def placed(self, ref: ObjectRef) -> ObjectRef:
+        """Give the reference as its kind is served: without a namespace where it has none. Raises KindNotServed."""
+        namespaced = await self.is_namespaced(ref.api_version, ref.kind)
+        return ref if namespaced else replace(ref, namespace=None)
 
     async def get(self, ref: ObjectRef) -> Object:
         """Give the object. Raises NotFound, KindNotServed."""

@@ -52,8 +52,7 @@ async def adopt(work: Work) -> None:
 async def _adopt_object(work: Work, ref: ObjectRef) -> None:
     kube = work.tools.kube
     try:
-        if not await kube.is_namespaced(ref.api_version, ref.kind):
-            ref = ObjectRef(ref.api_version, ref.kind, ref.name)
+        ref = await kube.placed(ref)
     except KindNotServed:
         return
     if ref in work.helms_own:

@@ -112,7 +112,7 @@ async def _look(work: Work, release: Release, objects: Sequence[Object]) -> list
 async def _compare(work: Work, release: Release, obj: Object, keeps_replicas: bool) -> Drift | None:
     ref = ObjectRef.of(obj, work.namespace)
     try:
-        ref = await _placed(work, ref)
+        ref = await work.tools.kube.placed(ref)
 
         async def compare() -> Drift | None:
             live = await work.tools.kube.find(ref)
@@ -138,7 +138,7 @@ async def _compare(work: Work, release: Release, obj: Object, keeps_replicas: bo
 async def _put_back(work: Work, release: Release, obj: Object, keeps_replicas: bool) -> str:
     """Apply the object; give why that was not possible, or nothing."""
     try:
-        ref = await _placed(work, ObjectRef.of(obj, work.namespace))
+        ref = await work.tools.kube.placed(ObjectRef.of(obj, work.namespace))
 
         async def write() -> None:
             wanted, live = as_helm_applies(obj, release.name, release.namespace), await work.tools.kube.find(ref)
@@ -169,12 +169,6 @@ async def _unchanged_meanwhile(attempt: Callable[[], Awaitable[T]]) -> T:
         except Conflict:
             continue
     return await attempt()
-
-
-async def _placed(work: Work, ref: ObjectRef) -> ObjectRef:
-    """Give the reference as the kind is served: without a namespace where it has none. Raises KindNotServed."""
-    namespaced = await work.tools.kube.is_namespaced(ref.api_version, ref.kind)
-    return ref if namespaced else dataclasses.replace(ref, namespace=None)
 
 
 async def _autoscaled(work: Work, release: Release) -> Callable[[Object], bool]:

@@ -11,7 +11,7 @@ from meshupgrade.domain.rollback import keeps_stored_versions
 from meshupgrade.helm.release import Release
 from meshupgrade.kube.client import crd_ref
 from meshupgrade.phases.preflight.crd_source import release_crds
-from meshupgrade.phases.preflight.objects import immutable_objects, refused_objects
+from meshupgrade.phases.preflight.objects import what_is_refused
 from meshupgrade.phases.shape import Work
 from meshupgrade.phases.storage.look import replaces_crds
 
@@ -19,10 +19,12 @@ __all__ = ["going_back_findings"]
 
 
 async def going_back_findings(work: Work, release: Release) -> list[Finding]:
-    """Give what speaks against going back to a stored release: its objects, and whether its bootstrap could start."""
-    refused, immutable, blocked = await asyncio.gather(
-        refused_objects(work, release), immutable_objects(work, release), _blocked(work, release)
-    )
+    """Give what speaks against going back to a stored release: its objects, and whether its bootstrap could start.
+
+    Puts into the Work what would be deleted and created again.
+    """
+    refused, blocked = await asyncio.gather(what_is_refused(work, release), _blocked(work, release))
+    work.recreated = frozenset(refused.immutable)
     found = [
         _finding(
             FindingName.OBJECT_REJECTED,
@@ -30,7 +32,7 @@ async def going_back_findings(work: Work, release: Release) -> list[Finding]:
             f"the API server would not take what revision {release.revision} had: {text}",
             "Set spec.version to the version that runs, or to a newer one.",
         )
-        for text in refused[:10]
+        for text in refused.told[:10]
     ]
     found += [
         _finding(
@@ -39,7 +41,7 @@ async def going_back_findings(work: Work, release: Release) -> list[Finding]:
             f"{ref} cannot be changed back in place",
             f"Add ImmutableFieldChanged to spec.upgrade.acceptRisks to have {ref} deleted and created again.",
         )
-        for ref in immutable[:10]
+        for ref in refused.immutable[:10]
     ]
     return [*found, *blocked]
 

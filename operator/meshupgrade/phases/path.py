@@ -27,7 +27,7 @@ class Path:
         if work.live is None and not work.spec.install_if_missing:
             return PhasePlan([await _release_not_found(work)])
         goal = work.need_goal()
-        findings = hop_findings(_start(work), [goal])
+        findings = hop_findings(work.running(), [goal])
         if any(finding.severity is Severity.ERROR for finding in findings):
             return PhasePlan(findings)
         try:
@@ -45,7 +45,7 @@ class Path:
             return PhasePlan([*findings, _chart_not_found(work, listing, hops[charts.index(None)])])
         work.hops, work.charts, work.chart_name = hops, [chart for chart in charts if chart], listing.chart
         work.version = hops[0]
-        return PhasePlan(hop_findings(_start(work), hops))
+        return PhasePlan(hop_findings(work.running(), hops))
 
     async def apply(self, work: Work) -> Outcome:
         """Nothing is written; say the path."""
@@ -58,16 +58,12 @@ class Path:
         return Outcome(Reason.DONE, f"{current} → {path}")
 
 
-def _start(work: Work) -> semver.Version | None:
-    return work.current_version() if work.live is not None else None
-
-
 def _hops(work: Work, listed: list[semver.Version]) -> list[semver.Version]:
     """Give the hops; one that was begun, by a run that died or failed in it, comes first whatever runs by now."""
     goal, stepwise = work.need_goal(), work.spec.upgrade.path is PathPolicy.STEPWISE
     begun = work.begun_hop
     if begun is None:
-        return plan_hops(_start(work), goal, listed, stepwise=stepwise)
+        return plan_hops(work.running(), goal, listed, stepwise=stepwise)
     return [begun] if begun == goal else [begun, *plan_hops(begun, goal, listed, stepwise=stepwise)]
 
 

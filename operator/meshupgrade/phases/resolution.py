@@ -34,13 +34,13 @@ async def resolve_goal(work: Work, known: semver.Version | None, *, keep: bool) 
     try:
         listing = await chart_listing(work)
     except RepositoryError as error:
-        if known is None or not error.transient:
-            if error.transient:
-                raise
+        if not error.transient:
             return [repository_finding(error, Phase.PATH)]
+        if known is None:
+            raise
     except ReferenceInvalid as error:
         return [error.finding.model_copy(update={"phase": Phase.PATH})]
-    goal = resolve(_current(work), wanted, _listed(listing), _accepted(work)) if listing is not None else known
+    goal = resolve(work.running(), wanted, _listed(listing), _accepted(work)) if listing is not None else known
     if goal is None:
         assert listing is not None
         return [_none_allowed(work, listing)]
@@ -70,7 +70,7 @@ def available_versions(work: Work, listing: ChartListing) -> list[AvailableVersi
 
     Lower ones are left out: a mesh never goes there by an upgrade. So are versions beyond the bound of the status.
     """
-    current = _current(work)
+    current = work.running()
     judged = candidates(current, work.wanted, _listed(listing), _accepted(work))
     kept = [one for one in judged if current is None or one.version.compare(current) >= 0]
     return [
@@ -84,10 +84,6 @@ def available_versions(work: Work, listing: ChartListing) -> list[AvailableVersi
     ]
 
 
-def _current(work: Work) -> semver.Version | None:
-    return work.current_version() if work.live is not None else None
-
-
 def _accepted(work: Work) -> frozenset[FindingName]:
     return frozenset(FindingName(name) for name in work.spec.upgrade.accept_risks)
 
@@ -97,7 +93,7 @@ def _listed(listing: ChartListing) -> Sequence[semver.Version]:
 
 
 def _none_allowed(work: Work, listing: ChartListing) -> Finding:
-    judged = candidates(_current(work), work.wanted, _listed(listing), _accepted(work))
+    judged = candidates(work.running(), work.wanted, _listed(listing), _accepted(work))
     near: list[Candidate] = [one for one in judged if work.wanted.allows(one.version)] or judged
     told = "; ".join(f"{one.version}: {one.message}" for one in near[:5])
     return Finding(

@@ -15,7 +15,7 @@ from meshupgrade.helm.release import Release, ReleaseStatus
 from meshupgrade.kube.readiness import observe_readiness, workload_refs
 from meshupgrade.phases.healthy import helm_failure, wait_healthy
 from meshupgrade.phases.immutable import delete_for_replacement, remove_orphans
-from meshupgrade.phases.preflight.objects import immutable_objects, refused_objects
+from meshupgrade.phases.preflight.objects import what_is_refused
 from meshupgrade.phases.shape import Outcome, PhaseFailed, PhasePlan, Work
 
 __all__ = ["GoingBack", "Rollback"]
@@ -66,20 +66,19 @@ class Rollback:
         return work.live.manifest == release.manifest
 
     async def _roll_back(self, work: Work, release: Release) -> None:
-        refused = await refused_objects(work, release)
-        if refused:
+        refused = await what_is_refused(work, release)
+        if refused.told:
             raise PhaseFailed(
                 Reason.API_REJECTED,
-                f"the API server would not take what revision {release.revision} had: {'; '.join(refused[:5])}",
+                f"the API server would not take what revision {release.revision} had: {'; '.join(refused.told[:5])}",
             )
-        immutable = await immutable_objects(work, release)
-        if immutable and not work.accepts(FindingName.IMMUTABLE_FIELD_CHANGED):
+        if refused.immutable and not work.accepts(FindingName.IMMUTABLE_FIELD_CHANGED):
             raise PhaseFailed(
                 Reason.API_REJECTED,
-                f"{', '.join(map(str, immutable[:5]))} cannot be changed back in place, and "
+                f"{', '.join(map(str, refused.immutable[:5]))} cannot be changed back in place, and "
                 "spec.upgrade.acceptRisks does not name ImmutableFieldChanged",
             )
-        await delete_for_replacement(work, release, immutable)
+        await delete_for_replacement(work, release, refused.immutable)
         revision = work.revisions[0].revision + 1
         # Helm hands the labels of the old revision on to the one that it makes: so that one is provably ours.
         await work.storage.label(release.revision, OWNER_LABEL, owner_value(work.uid, revision))

@@ -245,6 +245,10 @@ class Work:
         """Tell whether a stored revision was made for this MeshUpgrade."""
         return stored.labels.get(OWNER_LABEL) == owner_value(self.uid, stored.revision)
 
+    def running(self) -> semver.Version | None:
+        """Give the chart version that runs, None when there is no release."""
+        return self.current_version() if self.live is not None else None
+
     def current_version(self) -> semver.Version:
         """Give the chart version that runs. Path makes sure that there is a release."""
         assert self.live is not None

@@ -94,8 +94,7 @@ async def _each(work: Work, objects: Sequence[Mapping[str, Any]], attempt: Attem
         ref = ObjectRef.of(obj, work.namespace)
         async with limit:
             try:
-                if not await work.tools.kube.is_namespaced(ref.api_version, ref.kind):
-                    ref = ObjectRef(ref.api_version, ref.kind, ref.name)
+                ref = await work.tools.kube.placed(ref)
                 return Answer(ref, obj, taken=await attempt(obj, ref.namespace))
             except WebhookUnreachable as error:
                 return Answer(ref, obj, error)

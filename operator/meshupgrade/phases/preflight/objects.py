@@ -1,6 +1,7 @@
 """What the API server has against the objects of the target, hooks included, and whose fields Helm would take over."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from meshupgrade.api.v1alpha1.findings import Finding, FindingName, Severity
 from meshupgrade.helm.release import Release
@@ -13,10 +14,21 @@ from meshupgrade.phases.preflight.dry_run import Answer, try_hooks, try_objects
 from meshupgrade.phases.preflight.refusals import brief, is_immutable, refusal
 from meshupgrade.phases.shape import Work
 
-__all__ = ["CHECK", "immutable_objects", "owner_findings", "refused_objects"]
+__all__ = ["CHECK", "Refused", "immutable_objects", "owner_findings", "what_is_refused"]
 
 AUTOSCALER = "kube-controller-manager"
 """Who writes the replicas that an autoscaler asks for; the check of autoscaling speaks of them."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """What the API server would not take of a release."""
+
+    told: list[str]
+    """Each object with why; those that are immutable left out."""
+
+    immutable: list[ObjectRef]
+    """What can only be changed by deleting and creating it."""
 
 
 async def check(work: Work) -> list[Finding]:
@@ -40,18 +52,20 @@ async def check(work: Work) -> list[Finding]:
 
 async def immutable_objects(work: Work, release: Release) -> list[ObjectRef]:
     """Give the objects of a release that can only be changed by deleting and creating them."""
-    answers = _due(work, await try_objects(work, release, owners=False))
-    return [answer.ref for answer in answers if answer.error is not None and is_immutable(answer.ref, answer.error)]
+    return (await what_is_refused(work, release)).immutable
 
 
-async def refused_objects(work: Work, release: Release) -> list[str]:
-    """Say of each object of a release that the API server would not take why; those that are immutable left out."""
-    answers = _due(work, await try_objects(work, release, owners=False))
-    return [
-        f"{answer.ref}: {brief(answer.ref, answer.error)}"
-        for answer in answers
-        if answer.error is not None and not is_immutable(answer.ref, answer.error)
-    ]
+async def what_is_refused(work: Work, release: Release) -> Refused:
+    """Ask about each object of a release once, and give what the API server would not take of it."""
+    refused = Refused([], [])
+    for answer in _due(work, await try_objects(work, release, owners=False)):
+        if answer.error is None:
+            continue
+        if is_immutable(answer.ref, answer.error):
+            refused.immutable.append(answer.ref)
+        else:
+            refused.told.append(f"{answer.ref}: {brief(answer.ref, answer.error)}")
+    return refused
 
 
 def owner_findings(answers: Sequence[Answer]) -> list[Finding]:

@@ -39,7 +39,9 @@ from meshupgrade.phases.shape import Work
 __all__ = ["correct_drift", "find_drift", "look_for_drift"]
 
 PARALLEL = 8
-TRIES = 3
+TRIES = 5
+PAUSE = 0.2
+"""Seconds until the next try: a controller that follows a change writes more than once."""
 
 Object = Mapping[str, Any]
 T = TypeVar("T")
@@ -167,7 +169,7 @@ async def _unchanged_meanwhile(attempt: Callable[[], Awaitable[T]]) -> T:
         try:
             return await attempt()
         except Conflict:
-            continue
+            await asyncio.sleep(PAUSE)
     return await attempt()
 
 

@@ -40,7 +40,7 @@ def meshed_workloads(version: str, registry: str, mesh: str = "osm", replicas: i
 
     The sidecar is written into the Pod template, as an injector would have put it into the Pod.
     """
-    namespaces = [_namespace(name, mesh) for name in NAMESPACES]
+    namespaces = [mesh_namespace(name, mesh) for name in NAMESPACES]
     apps = [
         manifest
         for namespace, name in _APPS
@@ -51,6 +51,19 @@ def meshed_workloads(version: str, registry: str, mesh: str = "osm", replicas: i
         )
     ]
     return namespaces + apps
+
+
+def mesh_namespace(name: str, mesh: str = "osm") -> Manifest:
+    """A namespace of the mesh that asks for injection."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {
+            "name": name,
+            "labels": {"openservicemesh.io/monitored-by": mesh},
+            "annotations": {"openservicemesh.io/sidecar-injection": "enabled"},
+        },
+    }
 
 
 Sample = tuple[str, str, str, dict[str, Any]]
@@ -129,18 +142,6 @@ def _access_control() -> Sample:
     backend = {"name": "bookstore-v2", "port": {"number": 14001, "protocol": "http"}}
     sources = [{"kind": "Service", "name": "reports", "namespace": "outside"}]
     return "AccessControl", BOOKSTORE, "bookstore-reports", {"backends": [backend], "sources": sources}
-
-
-def _namespace(name: str, mesh: str) -> Manifest:
-    return {
-        "apiVersion": "v1",
-        "kind": "Namespace",
-        "metadata": {
-            "name": name,
-            "labels": {"openservicemesh.io/monitored-by": mesh},
-            "annotations": {"openservicemesh.io/sidecar-injection": "enabled"},
-        },
-    }
 
 
 def _object(api_version: str, kind: str, namespace: str, name: str) -> Manifest:

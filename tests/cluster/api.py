@@ -98,9 +98,9 @@ class Api:
                 if time.monotonic() > deadline:
                     raise ApiError(503, f"the API server does not answer: {error}") from error
                 time.sleep(0.1)
-        content: Object = json.loads(answer.data)
         if answer.status >= 400:
-            raise ApiError(answer.status, content.get("message", ""))
+            raise ApiError(answer.status, _message(answer.data))
+        content: Object = json.loads(answer.data)
         return content
 
     def watch(self, path: str, stop: threading.Event, **query: str) -> Iterator[Change]:
@@ -147,6 +147,14 @@ class Api:
                         return
             finally:
                 answer.close()
+
+
+def _message(data: bytes) -> str:
+    try:
+        return str(json.loads(data).get("message", ""))
+    except ValueError:
+        # Of a group that is not served it says so in plain text.
+        return data.decode(errors="replace").strip()
 
 
 def _changes(answer: urllib3.BaseHTTPResponse) -> Iterator[Change]:

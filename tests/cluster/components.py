@@ -17,6 +17,9 @@ START_SECONDS = 60.0
 SERVICE_RANGE = SERVICE_ADDRESS.rsplit(".", 1)[0] + ".0/16"
 NODE_LEASE_SECONDS = 40
 
+#: Their own limits (20 to 50 a second) would be what a test with thousands of Pods waits for.
+UNLIMITED = ("--kube-api-qps=5000", "--kube-api-burst=10000")
+
 Command = list[str | Path]
 
 
@@ -106,6 +109,7 @@ def start_controllers(binaries: Binaries, workdir: Path, server: str, credential
         f"--service-account-private-key-file={credentials.accounts_key}",
         f"--cluster-signing-cert-file={credentials.ca}",
         f"--cluster-signing-key-file={credentials.ca_key}",
+        *UNLIMITED,
     ]
     return Child.start("kube-controller-manager", argv, workdir / "kube-controller-manager.log")
 
@@ -114,7 +118,13 @@ def start_scheduler(binaries: Binaries, workdir: Path, server: str, credentials:
     """Start kube-scheduler; it is at work a moment later."""
     token = credentials.tokens["system:kube-scheduler"]
     kubeconfig = write_kubeconfig(workdir / "scheduler.kubeconfig", server, credentials.ca, token)
-    argv: Command = [binaries.kube_scheduler, f"--kubeconfig={kubeconfig}", "--leader-elect=false", "--secure-port=0"]
+    argv: Command = [
+        binaries.kube_scheduler,
+        f"--kubeconfig={kubeconfig}",
+        "--leader-elect=false",
+        "--secure-port=0",
+        *UNLIMITED,
+    ]
     return Child.start("kube-scheduler", argv, workdir / "kube-scheduler.log")
 
 

@@ -1,8 +1,9 @@
 """When the attempts are used up the release goes back to its last verified revision: once, and never in a loop."""
 
+import contextlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -104,9 +105,10 @@ def test_what_is_held_stays_for_inspection(newer: Mesh, operator: Operator) -> N
 
 def test_killed_in_the_rollback(newer: Mesh, start_operator: Callable[..., Operator]) -> None:
     operator = start_operator()
-    newer.upgrade("1.2.6", upgrade={**QUICK, "retries": 0})
-    eventually(lambda: "Insufficient cpu" in json.dumps(newer.conditions()), operator.log)
-    with hold(newer.cluster, Rule("apps", "deployments", "UPDATE"), f"hold-{newer.namespace}") as hanging:
+    with contextlib.ExitStack() as until_killed:
+        with _rollback_begins(newer, operator):
+            rule, name = Rule("apps", "deployments", "UPDATE"), f"hold-{newer.namespace}"
+            hanging = until_killed.enter_context(hold(newer.cluster, rule, name))
         assert hanging.wait(60), operator.log()
         operator.kill()
     assert newer.revisions()[-1]["status"] == "pending-rollback"
@@ -121,12 +123,11 @@ def test_killed_in_the_rollback(newer: Mesh, start_operator: Callable[..., Opera
 
 
 def test_a_rollback_that_fails_ends_there(newer: Mesh, operator: Operator) -> None:
-    newer.upgrade("1.2.6", upgrade={**QUICK, "retries": 0})
-    eventually(lambda: "Insufficient cpu" in json.dumps(newer.conditions()), operator.log)
-    # What the old release needs is not there any more.
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none", "namespace": newer.namespace}}
-    newer.apply_objects([{**quota, "spec": {"hard": {"pods": "0"}}}])
-    newer.kubectl("delete", "pods", "--all", "--wait=false")
+    with _rollback_begins(newer, operator):
+        # What the old release needs is not there any more.
+        newer.apply_objects([{**quota, "spec": {"hard": {"pods": "0"}}}])
+        newer.kubectl("delete", "pods", "--all", "--wait=false")
     eventually(lambda: newer.status().get("phase") == "Failed", lambda: json.dumps(newer.status(), indent=1))
     conditions = newer.conditions()
     assert conditions["Stalled"]["reason"] == "RollbackFailed"
@@ -136,3 +137,13 @@ def test_a_rollback_that_fails_ends_there(newer: Mesh, operator: Operator) -> No
     newer.kubectl("label", "meshupgrade", "mesh", "looked=at")
     time.sleep(2)
     assert len(newer.revisions()) == revisions
+
+
+@contextlib.contextmanager
+def _rollback_begins(mesh: Mesh, operator: Operator) -> Iterator[None]:
+    """Fail an upgrade, and hold its rollback where Helm is about to write the first of it."""
+    rule = Rule("", "secrets", "CREATE", name="sh.helm.release.v1.osm.v3")
+    with hold(mesh.cluster, rule, f"begin-{mesh.namespace}") as hanging:
+        mesh.upgrade("1.2.6", upgrade={**QUICK, "retries": 0})
+        assert hanging.wait(60), operator.log()
+        yield

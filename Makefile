@@ -27,8 +27,8 @@ rig: $(VENV)/.installed ## build the test rig's binaries, once for each version
 demo: rig ## upgrade a mesh before your eyes, on a real control plane
 	@$(BIN)/python -m tests.demo
 
-bench: rig ## compare an upgrade with Helm's and with one by hand; N=… samples of each
-	@$(BIN)/python -m tests.bench $(if $(N),--samples $(N))
+bench: rig ## compare with Helm, kubectl and by hand; N=… samples, PART=upgrade|data-plane
+	@$(BIN)/python -m tests.bench $(if $(N),--samples $(N)) $(if $(PART),--part $(PART))
 
 test: check rig ## everything: lint, types, layers, freshness, unit and integration tests
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal

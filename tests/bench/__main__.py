@@ -6,7 +6,9 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +16,7 @@ import typer
 from rich.console import Console
 
 from meshupgrade import __version__
+from tests.bench.data_plane import FULL, QUICK, measure
 from tests.bench.mesh import CHANGED_CRDS, SAME_CRDS, make
 from tests.bench.recorder import BenchFailed, Recorder
 from tests.bench.results import (
@@ -25,6 +28,7 @@ from tests.bench.results import (
     OURS,
     OURS_CHANGED,
     as_json,
+    data_plane_rows,
     rows,
     show,
 )
@@ -36,6 +40,15 @@ from tests.integration.harness import Operator, install_crd
 
 Side = Callable[[Recorder], Sample]
 
+
+class Part(StrEnum):
+    """What is measured."""
+
+    ALL = "all"
+    UPGRADE = "upgrade"
+    DATA_PLANE = "data-plane"
+
+
 REST = 17.0
 """Seconds after an upgrade until the operator is at rest: aiohttp keeps a connection open for 15."""
 
@@ -46,31 +59,50 @@ def main(
     quick: Annotated[
         bool, typer.Option("--quick", help="One sample of each, with nothing warm: only to see that it works.")
     ] = False,
+    part: Annotated[Part, typer.Option(help="What to measure.")] = Part.ALL,
     out: Annotated[Path, typer.Option(help="Where the results go.")] = Path(".bench/results.json"),
 ) -> None:
-    """Compare an upgrade by the operator with one by Helm, and with one by hand."""
+    """Compare an upgrade by the operator with one by Helm and with one by hand, and its restarts with kubectl's."""
     console = Console(highlight=False, width=None if Console().is_terminal else 110)
     if os.environ.get("CLUSTER") == "existing":
         raise typer.BadParameter("the benchmark needs nodes whose Pods are ready at once; unset CLUSTER")
-    with tempfile.TemporaryDirectory(prefix="meshupgrade-bench-") as name:
-        folder = Path(name)
-        with Cluster.start(folder / "cluster", progress=console.print) as cluster:
-            made = make(cluster.binaries.helm, cluster.registry, folder)
-            with serve_directory(made.directory) as repository:
-                sides = Sides(cluster, made, repository.url, folder)
-                install_crd(cluster)
-                sides.install()
-                # The storage is made when somebody first asks for it, who has to come again, as kubectl does.
-                cluster.kubectl("get", "meshupgrades", "--namespace", NAMESPACE)
-                with Recorder(Api(cluster.kubeconfig, cluster.ca), NAMESPACE) as recorder:
-                    runner = Runner(console, cluster, sides, recorder, folder)
-                    taken, memory = runner.quick() if quick else runner.run(samples, cold)
+    taken: dict[str, list[Sample]] = {}
+    restarts, results, versions = None, [], {}
+    if part is not Part.DATA_PLANE:
+        with _scratch() as folder, Cluster.start(folder / "cluster", progress=console.print) as cluster:
+            taken, memory = _upgrades(console, cluster, folder, samples, cold, quick=quick)
             versions = _versions(cluster)
-    results = rows(taken, memory)
+        results += rows(taken, memory)
+    if part is not Part.UPGRADE:
+        with _scratch() as folder, Cluster.start(folder / "cluster", progress=console.print) as cluster:
+            restarts = measure(console, cluster, QUICK if quick else FULL, folder)
+            versions = _versions(cluster)
+        results += data_plane_rows(restarts)
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(as_json(taken, results, versions), indent=2) + "\n")
+    out.write_text(json.dumps(as_json(taken, restarts, results, versions), indent=2) + "\n")
     show(console, taken, results)
     console.print(f"All samples are in {out}.")
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="meshupgrade-bench-") as name:
+        yield Path(name)
+
+
+def _upgrades(
+    console: Console, cluster: Cluster, folder: Path, samples: int, cold: int, *, quick: bool
+) -> tuple[dict[str, list[Sample]], dict[str, float]]:
+    made = make(cluster.binaries.helm, cluster.registry, folder)
+    with serve_directory(made.directory) as repository:
+        sides = Sides(cluster, made, repository.url, folder)
+        install_crd(cluster)
+        sides.install()
+        # The storage is made when somebody first asks for it, who has to come again, as kubectl does.
+        cluster.kubectl("get", "meshupgrades", "--namespace", NAMESPACE)
+        with Recorder(Api(cluster.kubeconfig, cluster.ca), NAMESPACE) as recorder:
+            runner = Runner(console, cluster, sides, recorder, folder)
+            return runner.quick() if quick else runner.run(samples, cold)
 
 
 class Runner:

@@ -1,5 +1,6 @@
 """From samples to rows: medians, ratios, and the targets they are held against."""
 
+import dataclasses
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,10 +9,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench.data_plane import DataPlane
 from tests.bench.sides import Sample
 from tests.bench.timeline import PARTS, PLANNING
 
-__all__ = ["COLD", "Row", "as_json", "rows", "show"]
+__all__ = ["COLD", "Row", "as_json", "data_plane_rows", "rows", "show"]
 
 HELM, HELM_NO_WAIT = "helm", "helm without --wait"
 BY_HAND, BY_HAND_CHANGED = "by hand", "by hand, changed CRDs"
@@ -54,7 +56,20 @@ def rows(samples: Samples, memory: Mapping[str, float]) -> list[Row]:
     ]
 
 
-def as_json(samples: Samples, results: Sequence[Row], versions: Mapping[str, str]) -> dict[str, Any]:
+def data_plane_rows(taken: DataPlane) -> list[Row]:
+    """Give the results of the restarts."""
+    middle = statistics.median
+    return [
+        Row("data_plane.find_seconds", middle(taken.find), "s", 2.0),
+        Row("data_plane.restart.ratio_to_kubectl", middle(taken.operator) / middle(taken.kubectl), "", 1.2),
+        Row("data_plane.restart.memory_growth_mib", max(taken.memory), "MiB", 50.0),
+        Row("data_plane.restart.requests_by_workload", max(taken.requests), "", 4.0),
+    ]
+
+
+def as_json(
+    samples: Samples, restarts: DataPlane | None, results: Sequence[Row], versions: Mapping[str, str]
+) -> dict[str, Any]:
     """Give everything for .bench/results.json: rows, medians and each sample; times are in seconds."""
     return {
         "versions": dict(versions),
@@ -70,11 +85,22 @@ def as_json(samples: Samples, results: Sequence[Row], versions: Mapping[str, str
             }
             for side, taken in samples.items()
         },
+        "dataPlane": dataclasses.asdict(restarts) if restarts is not None else {},
     }
 
 
 def show(console: Console, samples: Samples, results: Sequence[Row]) -> None:
     """Print the sides, the parts of the operator's upgrade, and the rows."""
+    if samples:
+        _show_upgrades(console, samples)
+    table = Table("row", "value", "at most", "", title="Results")
+    for row in results:
+        mark = {None: "", True: "[green]✔[/]", False: "[red bold]above target[/]"}[row.within]
+        table.add_row(row.name, f"{row.value:.2f} {row.unit}".strip(), f"{row.target:g}" if row.target else "", mark)
+    console.print(table)
+
+
+def _show_upgrades(console: Console, samples: Samples) -> None:
     sides = Table("side", "samples", "median s", "fastest", "slowest", "outside of rollout", title="One upgrade")
     for side, taken in samples.items():
         took = [sample.seconds for sample in taken]
@@ -85,12 +111,8 @@ def show(console: Console, samples: Samples, results: Sequence[Row]) -> None:
     phases = Table("part", *by_side, title="The operator's upgrade, median seconds")
     for name in PARTS:
         phases.add_row(name, *(f"{parts[name]:.3f}" if name in parts else "" for parts in by_side.values()))
-    table = Table("row", "value", "at most", "", title="Results")
-    for row in results:
-        mark = {None: "", True: "[green]✔[/]", False: "[red bold]above target[/]"}[row.within]
-        table.add_row(row.name, f"{row.value:.2f} {row.unit}".strip(), f"{row.target:g}" if row.target else "", mark)
-    for shown in (sides, phases, table):
-        console.print(shown)
+    console.print(sides)
+    console.print(phases)
 
 
 def _median_parts(taken: Sequence[Sample]) -> dict[str, float]:

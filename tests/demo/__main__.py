@@ -1,19 +1,24 @@
 """The demo. It ends with 0 only when everything it promises was seen."""
 
+import json
 import sys
 import tempfile
 from pathlib import Path
 
 import yaml
 
+from tests.charts.injected_workloads import Kind
 from tests.charts.publish import publish
+from tests.charts.workloads import NAMESPACES, sample_resources
 from tests.cluster.bootstrap import BootstrapStandIn
 from tests.cluster.chart_repository import serve_directory
 from tests.cluster.cluster import Cluster
+from tests.cluster.injector import InjectorStandIn
 from tests.demo.screen import DemoFailed, Screen
 from tests.integration.harness import Mesh, Object, Operator, custom_resources, eventually, install_crd
 
 NAMESPACE = "osm-system"
+SIDECAR = "flomesh/pipy:0.90.0-18"
 
 
 def main() -> int:
@@ -35,7 +40,11 @@ def _demo(screen: Screen, folder: Path) -> None:
     )
     with Cluster.start(folder / "cluster") as cluster:
         published = publish(cluster.binaries.helm, cluster.registry, folder / "charts")
-        with serve_directory(published.directory) as repository, BootstrapStandIn(cluster, [NAMESPACE]):
+        with (
+            serve_directory(published.directory) as repository,
+            BootstrapStandIn(cluster, [NAMESPACE]),
+            InjectorStandIn(cluster, NAMESPACE),
+        ):
             cluster.kubectl("create", "namespace", NAMESPACE)
             mesh = Mesh(cluster, NAMESPACE, published, repository, name="osm")
             _install(screen, mesh)
@@ -47,17 +56,22 @@ def _demo(screen: Screen, folder: Path) -> None:
 
 
 def _install(screen: Screen, mesh: Mesh) -> None:
-    screen.step("A mesh at 1.1.0, as `osm install` makes it, with custom resources and meshed workloads")
+    screen.step(
+        "A mesh at 1.1.0, as `osm install` makes it, with custom resources, and workloads with injected sidecars"
+    )
     mesh.install("1.1.0", crds=False)
     eventually(lambda: mesh.kubectl("get", "meshconfig", "osm-mesh-config", check=False).returncode == 0, str)
-    mesh.use("1.1.0")
+    mesh.inject(kinds=[Kind.DEPLOYMENT, Kind.STATEFUL_SET, Kind.DAEMON_SET], deployments=3)
+    mesh.apply_objects(sample_resources("1.1.0"))
     screen.command(f"helm list -n {NAMESPACE}", mesh.cluster.helm("list", "-n", NAMESPACE).stdout)
     install_crd(mesh.cluster)
 
 
 def _upgrade(screen: Screen, mesh: Mesh, before: Object) -> None:
     screen.step("The operator runs; this is all that an admin does")
-    spec = mesh.spec("1.2.1", meshConfig={"patch": {"sidecar": {"sidecarImage": "flomesh/pipy:0.90.0-18"}}})
+    restart = {"sidecarImage": SIDECAR, "restart": "WhenOutdated", "maxUnavailable": 3}
+    spec = mesh.spec("1.2.1", dataPlane=restart)
+    templates = _templates(mesh)
     screen.command("kubectl apply -f - <<EOF", yaml.safe_dump(mesh.manifest(spec), sort_keys=False) + "EOF")
     mesh.apply_objects([mesh.manifest(spec)])
     screen.follow(mesh.get, _ended)
@@ -74,10 +88,13 @@ def _upgrade(screen: Screen, mesh: Mesh, before: Object) -> None:
     screen.seen(f"all {len(kept)} custom resources are there, the same objects with the same content",
                 bool(kept) and all(after.get(name) == before[name] for name in kept))  # fmt: skip
     image = mesh.live_mesh_config()["spec"]["sidecar"]["sidecarImage"]
-    screen.seen(f"the MeshConfig was patched: {image}", image == "flomesh/pipy:0.90.0-18")
-    counted = mesh.status()["dataPlane"]
-    screen.seen(f"{counted['outdated']} of {counted['total']} Pods are told to run an older sidecar",
-                counted["outdated"] == counted["total"] > 0)  # fmt: skip
+    screen.seen(f"the MeshConfig was patched: {image}", image == SIDECAR)
+    sidecars = mesh.sidecars()
+    screen.seen(
+        f"all {len(sidecars)} Pods of the mesh came back with that sidecar", set(sidecars.values()) == {SIDECAR}
+    )
+    changed = {name: generation - templates[name] for name, generation in _templates(mesh).items()}
+    screen.seen(f"each of the {len(changed)} workloads was restarted once", set(changed.values()) == {1})
 
 
 def _refusal(screen: Screen, mesh: Mesh, version: str, reason: str) -> None:
@@ -96,6 +113,16 @@ def _refusal(screen: Screen, mesh: Mesh, version: str, reason: str) -> None:
         f"none of the {len(before)} objects of the cluster was written, by resourceVersion",
         mesh.fingerprints() == before,
     )
+
+
+def _templates(mesh: Mesh) -> dict[str, int]:
+    """Give the generation of every workload of the mesh's namespaces: only a change of its spec moves it."""
+    listed = mesh.cluster.kubectl("get", "deployments,statefulsets,daemonsets", "-A", "-o", "json").stdout
+    return {
+        f"{item['kind']} {item['metadata']['namespace']}/{item['metadata']['name']}": item["metadata"]["generation"]
+        for item in json.loads(listed)["items"]
+        if item["metadata"]["namespace"] in NAMESPACES
+    }
 
 
 def _ended(obj: Object) -> bool:

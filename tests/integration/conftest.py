@@ -10,6 +10,7 @@ import pytest
 from tests.charts.publish import Published, publish
 from tests.cluster.chart_repository import ChartRepository, serve_directory
 from tests.cluster.cluster import Cluster
+from tests.cluster.injector import InjectorStandIn
 from tests.integration.harness import Mesh, Operator, install_crd
 
 
@@ -100,6 +101,13 @@ def in_use(mesh: Mesh) -> Mesh:
     """A mesh at 1.1.0 with a MeshConfig, custom resources and meshed workloads."""
     mesh.install_in_use("1.1.0")
     return mesh
+
+
+@pytest.fixture
+def injector(mesh: Mesh) -> Iterator[InjectorStandIn]:
+    """The injector of the mesh, which may be installed later; new Pods of the mesh get a sidecar from it."""
+    with InjectorStandIn(mesh.cluster, mesh.namespace, mesh=mesh.release) as running:
+        yield running
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from typing import Any, Self
 import yaml
 
 from tests.charts.crds import crds_of, stored_api_version
+from tests.charts.injected_workloads import injected_workloads
 from tests.charts.publish import Published
 from tests.charts.releases import merge_patch
 from tests.charts.workloads import NAMESPACES, meshed_workloads, sample_resources
@@ -25,6 +26,7 @@ Object = dict[str, Any]
 CRD_FOLDER = Path(__file__).parents[2] / "crds"
 APPROVAL_FOLDER = Path(__file__).parents[2] / "deploy/kustomize/components/approval"
 MESHUPGRADE = Path(sys.executable).with_name("meshupgrade")
+WORKLOADS = "poddisruptionbudgets,deployments,statefulsets,daemonsets,jobs,replicasets,pods"
 NO_FINALIZERS = '{"metadata":{"finalizers":null}}'
 PATIENCE = 60.0
 """Seconds that anything of a test may take; a bound against hanging, never a measure."""
@@ -37,7 +39,8 @@ class Operator:
         self.log_path = folder / f"operator-{time.monotonic_ns()}.log"
         self._log = self.log_path.open("w")
         command = [str(MESHUPGRADE), "run", "--kubeconfig", str(kubeconfig or cluster.kubeconfig)]
-        command += ["--helm", str(cluster.binaries.helm), *arguments]
+        # Several run on one machine; the last of an option counts.
+        command += ["--helm", str(cluster.binaries.helm), "--metrics-port", "0", *arguments]
         environment = {**os.environ, "TMPDIR": str(folder)}
         self.process = subprocess.Popen(command, stdout=self._log, stderr=subprocess.STDOUT, env=environment)
 
@@ -110,13 +113,67 @@ class Mesh:
         self.apply_objects(meshed_workloads(version, self.cluster.registry, self.release))
         self.apply_objects(sample_resources(version))
 
+    def inject_in_use(self, version: str, **options: Any) -> None:
+        """Install it with a MeshConfig and workloads that the injector gives their sidecars, and wait for their Pods.
+
+        The fixture ``injector`` has to be there. The options are those of ``injected_workloads``.
+        """
+        self.install(version)
+        self.apply_objects([self.mesh_config(version)])
+        self.inject(**options)
+
+    def inject(self, **options: Any) -> None:
+        """Put workloads that the injector gives their sidecars into the mesh, and wait for their Pods."""
+        workloads = injected_workloads(self.cluster.registry, self.release, **options)
+        self.apply_objects(workloads)
+        wanted = sum(_pods_of(one) for one in workloads)
+        eventually(
+            lambda: sum(_runs(pod) for pod in self.meshed_pods()) >= wanted,
+            lambda: f"not {wanted} Pods run: {json.dumps([pod.get('status') for pod in self.meshed_pods()], indent=1)}",
+        )
+
+    def meshed_pods(self) -> list[Object]:
+        """Give the Pods in the namespaces of the mesh, except those that are about to go."""
+        pods = json.loads(self.cluster.kubectl("get", "pods", "-A", "-o", "json").stdout)["items"]
+        namespaces = self._meshed_namespaces()
+        return [
+            pod
+            for pod in pods
+            if pod["metadata"]["namespace"] in namespaces and "deletionTimestamp" not in pod["metadata"]
+        ]
+
+    def sidecars(self) -> dict[str, str]:
+        """Give the image of the sidecar of each of these Pods, empty for none, by ``namespace/name``."""
+        return {
+            f"{pod['metadata']['namespace']}/{pod['metadata']['name']}": next(
+                (one["image"] for one in pod["spec"]["containers"] if one["name"] == "sidecar"), ""
+            )
+            for pod in self.meshed_pods()
+        }
+
+    def set_image_id(self, namespace: str, pod: str, container: str, image_id: str) -> None:
+        """Have a running Pod report that image id for a container; it is lost when the Pod finishes."""
+        get = ("get", "pod", pod, "-o", "json", f"--namespace={namespace}")
+        statuses = json.loads(self.cluster.kubectl(*get).stdout)["status"]["containerStatuses"]
+        at = [one["name"] for one in statuses].index(container)
+        patch = [{"op": "replace", "path": f"/status/containerStatuses/{at}/imageID", "value": image_id}]
+        self.cluster.kubectl(
+            "patch", "pod", pod, f"--namespace={namespace}", "--subresource=status", "--type=json", "-p",
+            json.dumps(patch),
+        )  # fmt: skip
+
     def uninstall(self) -> None:
         """Take the mesh away: its MeshUpgrades, the release with what is cluster-scoped, the workloads, the CRDs."""
         self.kubectl("delete", "meshupgrades", "--all", "--wait=false", check=False)
         self.kubectl("patch", "meshupgrade", self.name, "--type=merge", "-p", NO_FINALIZERS, check=False)
         self.cluster.helm("uninstall", self.release, "--namespace", self.namespace, "--no-hooks", check=False)
-        for name in NAMESPACES:
-            self.cluster.kubectl("--namespace", name, "delete", "deployments", "--all", check=False)
+        meshed = self._meshed_namespaces()
+        for name in {*NAMESPACES, *meshed}:
+            self.cluster.kubectl("--namespace", name, "delete", WORKLOADS, "--all", "--timeout=30s", check=False)
+        if meshed:
+            # Out of the mesh, and without what a test has annotated them with.
+            bare = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in meshed]
+            self.cluster.kubectl("replace", "-f", "-", input=yaml.safe_dump_all(bare))
         if crds := [name for name in self._mesh_crds() if not name.startswith("meshupgrades.")]:
             self.cluster.kubectl("delete", "crd", *crds)
 
@@ -225,6 +282,11 @@ class Mesh:
             if item["metadata"].get("namespace") not in ("kube-system", "kube-public", "kube-node-lease")
         }
 
+    def _meshed_namespaces(self) -> list[str]:
+        selector = f"--selector=openservicemesh.io/monitored-by={self.release}"
+        names = self.cluster.kubectl("get", "namespaces", selector, "-o", "name").stdout.split()
+        return [name.rpartition("/")[2] for name in names]
+
     def _mesh_crds(self) -> list[str]:
         names = self.cluster.kubectl("get", "crds", "-o", "name").stdout.split()
         return [name.rpartition("/")[2] for name in names]
@@ -274,6 +336,17 @@ def custom_resources(cluster: Cluster) -> dict[str, Any]:
         )
         for item in listed
     }
+
+
+def _pods_of(workload: Mapping[str, Any]) -> int:
+    kind = workload["kind"]
+    return 0 if kind == "Namespace" else int(workload["spec"].get("replicas", 1))
+
+
+def _runs(pod: Object) -> bool:
+    conditions = pod["status"].get("conditions", [])
+    ready = any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+    return ready or pod["status"].get("phase") == "Succeeded"
 
 
 def _condition(obj: Object, kind: str) -> str | None:

@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.charts.injected_workloads import Kind, disruption_budget
+from tests.charts.workloads import BOOKSTORE
 from tests.cluster.cluster import Cluster
+from tests.cluster.injector import InjectorStandIn
 from tests.integration.harness import Mesh, Object, Operator, custom_resources, eventually
 
 DEPLOY = Path("deploy/kustomize")
@@ -123,6 +126,20 @@ def test_its_rights_are_enough_for_an_upgrade(
     assert in_use.revisions()[-1]["status"] == "deployed"
     assert "osm-prometheus" in in_use.kubectl("get", "deployments", "-o", "name").stdout
     assert custom_resources(cluster).keys() >= before.keys()
+    assert "forbidden" not in operator.log().lower()
+
+
+def test_its_rights_are_enough_to_restart_the_data_plane(
+    account_kubeconfig: Path, mesh: Mesh, injector: InjectorStandIn, start_operator: Callable[..., Operator]
+) -> None:
+    kinds = [Kind.DEPLOYMENT, Kind.PARTITIONED, Kind.DAEMON_SET_ON_DELETE]
+    mesh.inject_in_use("1.2.1", kinds=kinds, namespaces=[BOOKSTORE], deployments=1, replicas=1)
+    mesh.apply_objects([disruption_budget(BOOKSTORE, "deployment-1", maxUnavailable=1)])
+    operator = start_operator(kubeconfig=account_kubeconfig)
+    mesh.upgrade("1.2.1", dataPlane={"restart": "WhenOutdated", "sidecarImage": "flomesh/pipy:new"})
+    status = mesh.wait_ready()
+    assert status["dataPlane"]["restart"]["restarted"] == 3, operator.log()
+    assert set(mesh.sidecars().values()) == {"flomesh/pipy:new"}
     assert "forbidden" not in operator.log().lower()
 
 

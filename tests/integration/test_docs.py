@@ -12,10 +12,13 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.charts.injected_workloads import Kind
 from tests.charts.publish import Published
+from tests.charts.workloads import sample_resources
 from tests.cluster.bootstrap import BootstrapStandIn
 from tests.cluster.chart_repository import ChartRepository
 from tests.cluster.cluster import Cluster
+from tests.cluster.injector import InjectorStandIn
 from tests.integration.harness import Mesh, Operator, install_approval_policy
 
 ROOT = Path(__file__).parents[2]
@@ -127,10 +130,11 @@ def osm(cluster: Cluster, published: Published, repository: ChartRepository, ins
     install_approval_policy(cluster)
     cluster.kubectl("create", "namespace", NAMESPACE)
     mesh = Mesh(cluster, NAMESPACE, published, repository, name="osm")
-    with BootstrapStandIn(cluster, [NAMESPACE]):
+    with BootstrapStandIn(cluster, [NAMESPACE]), InjectorStandIn(cluster, NAMESPACE):
         mesh.install("1.1.0")
-        mesh.use("1.1.0")
         mesh.kubectl("rollout", "status", "deployment", "--timeout=60s")
+        mesh.inject(kinds=[Kind.DEPLOYMENT, Kind.DAEMON_SET], deployments=1)
+        mesh.apply_objects(sample_resources("1.1.0"))
         yield mesh
 
 
@@ -159,6 +163,7 @@ def test_the_guide_can_be_followed(reader: Reader, osm: Mesh) -> None:
     assert 2 in seen["replicas"]
     assert "debug" in seen["log levels"]
     assert any("@sha256:" in image for image in seen["sidecars"])
+    assert set(osm.sidecars().values()) == {image for image in seen["sidecars"] if "@sha256:" in image}
     assert "IdentityChanged" in reader.output
     assert {
         "osm-prometheus": "prom/prometheus:v2.19.1",

@@ -192,6 +192,11 @@ def test_a_plan_is_approved_by_its_digest_and_by_nobody_who_may_not(own_cluster:
     assert (summary.returncode, "Changes: CRDs 3" in summary.stdout) == (2, True)
     assert "you may not read" in summary.stderr
     assert "you may not do that" in editor.error("status", "-A")
+    # Who may not look at the Pods of the mesh gets what the operator counted.
+    shown = editor.output("status")
+    assert "Data plane  5 Pods: 3 current" in shown
+    assert "The sidecars are those that the operator counted: " in shown
+    assert "forbidden" in json.loads(editor.output("status", "--output", "json"))
 
     put(cluster, namespace, State.FAILED)
     assert "does not wait for approval: it is Failed" in admin.error("approve", "--yes")
@@ -253,7 +258,17 @@ def test_from_a_plan_to_its_end(plugin: Plugin, in_use: Mesh, operator: Operator
 
     plugin.output("approve", "--digest", digest, "--yes")
     mesh.wait_ready()
-    assert "8/8" in plugin.output("status")
+    shown = plugin.output("status")
+    assert "8/8" in shown
+    # The MeshConfig keeps the sidecar of before, and the injector's default is another init container.
+    assert re.search(r"^bookstore\s+Deployment\s+bookstore-v1\s+1\s+0\s+1\s+0\s+outdated$", shown, re.MULTILINE)
+    data = json.loads(plugin.output("status", "--output", "json"))
+    assert [(one["namespace"], one["name"], one["state"]) for one in data["workloads"]] == [
+        ("bookbuyer", "bookbuyer", "outdated"),
+        ("bookstore", "bookstore-v1", "outdated"),
+        ("bookstore", "bookstore-v2", "outdated"),
+    ]
+    assert data["status"]["dataPlane"]["outdated"] == 3
     assert "Ready: the mesh runs" in plugin.output("why")
     assert re.search(r"Upgrade\s+1.1.0 → 1.2.1\s+Completed\s+yes", plugin.output("history"))
     assert re.search(r"1.2.1\s+current, target\s+yes", plugin.output("versions"))

@@ -37,6 +37,21 @@ CASES: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "CRDs that cannot be read": (
         "1.2.1", {"crds": {"imageRef": "{registry}/no/such:image"}}, "CRDSourceUnavailable", "no/such",
     ),
+    "a canary that is not in the mesh": (
+        "1.2.1",
+        {"dataPlane": {"restart": "WhenOutdated", "canary": {"namespace": "default"}}},
+        "CanaryNotInMesh",
+        "default",
+    ),
+    "a sidecar image twice": (
+        "1.2.1",
+        {
+            "meshConfig": {"patch": {"sidecar": {"sidecarImage": "flomesh/pipy:1"}}},
+            "dataPlane": {"sidecarImage": "flomesh/pipy:2"},
+        },
+        "MeshConfigPatchInvalid",
+        "spec.dataPlane.sidecarImage",
+    ),
     "a patch that does not fit": (
         "1.2.1", {"meshConfig": {"patch": {"sidecar": {"logLevel": 5}}}}, "MeshConfigPatchInvalid", "logLevel",
     ),
@@ -134,6 +149,12 @@ BAD_SPECS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "values that are no object": ({"values": "replicas=2"}, "spec.values"),
     "too many retries": ({"upgrade": {"retries": 99}}, "spec.upgrade.retries"),
+    "waves of nothing": ({"dataPlane": {"maxUnavailable": 0}}, "a number from 1 on, or a percentage from 1% to 100%"),
+    "waves of too much": ({"dataPlane": {"maxUnavailable": "101%"}}, "a percentage from 1% to 100%"),
+    "a sidecar by its URL": ({"dataPlane": {"sidecarImage": "https://example.test/pipy"}}, "without a scheme"),
+    "no soak at all": ({"dataPlane": {"canary": {"namespace": "a", "soak": "0s"}}}, "dataPlane.canary.soak"),
+    "a canary without a namespace": ({"dataPlane": {"canary": {"soak": "5m"}}}, "spec.dataPlane.canary.namespace"),
+    "an addon by its URL": ({"addons": {"grafana": {"image": "https://example.test/grafana"}}}, "without a scheme"),
 }
 
 

@@ -52,7 +52,11 @@ def test_a_mesh_is_upgraded(in_use: Mesh, operator: Operator) -> None:
     assert after.pop(mesh_config) != before.pop(mesh_config)
     assert after == before, "custom resources survive, field by field"
     assert _meshed_pods(in_use) == pods, "a control plane upgrade restarts no workload"
-    assert status["dataPlane"] == {"total": 3, "current": 0, "outdated": 3, "unknown": 0}
+    counted = status["dataPlane"]
+    by_pods = {"total": 3, "current": 0, "outdated": 3, "unknown": 0, "unmanaged": 0, "uninjected": 0}
+    assert {state: counted[state] for state in by_pods} == by_pods
+    assert counted["workloads"] == {"total": 3, "current": 0, "outdated": 3, "unknown": 0, "excluded": 0}
+    assert "restart" not in counted
     assert "finalizers" not in in_use.get()["metadata"]
 
 

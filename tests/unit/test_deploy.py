@@ -202,7 +202,9 @@ def test_the_arguments_are_ones_that_the_command_line_takes() -> None:
     subcommand, *arguments = container["args"]
     group = typer.main.get_group(app)
     command = group.commands[subcommand]
-    assert command.make_context(subcommand, list(arguments)).params["work_dir"] == Path("/work")
+    parameters = command.make_context(subcommand, list(arguments)).params
+    assert parameters["work_dir"] == Path("/work")
+    assert container["ports"] == [{"name": "metrics", "containerPort": parameters["metrics_port"]}]
 
 
 def test_base_images_are_arguments_with_pinned_defaults() -> None:

@@ -34,6 +34,8 @@ from meshupgrade.helm.repository import IndexCache
 from meshupgrade.kube.access import load_access
 from meshupgrade.kube.client import Kube
 from meshupgrade.phases.shape import Tools
+from meshupgrade.telemetry.metrics import Metrics
+from meshupgrade.telemetry.server import PortTaken, serve_metrics
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 logger = logging.getLogger("meshupgrade")
@@ -89,6 +91,9 @@ def run(
     work_dir: Annotated[
         Path | None, typer.Option(help="Folder for chart archives and Helm's caches. Default: a temporary one.")
     ] = None,
+    metrics_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port on which /metrics is served; 0 for none.")
+    ] = 8080,
     log_format: Annotated[LogFormat, typer.Option(help="How log lines look.")] = LogFormat.CONSOLE,
 ) -> None:
     """Run the operator until SIGTERM or SIGINT."""
@@ -108,10 +113,14 @@ def run(
                     context,
                     binary,
                     Limits(workers, max_upgrades, paused, _switch(pause_switch)),
+                    metrics_port,
                     folder,
                     secrets,
                 )
             )
+        except PortTaken as error:
+            typer.echo(f"metrics: {error}; give another with --metrics-port, or 0 for none", err=True)
+            raise typer.Exit(2) from error
         except ConfigException as error:
             typer.echo(f"no way to a cluster: {error}; give --kubeconfig, or set KUBECONFIG", err=True)
             raise typer.Exit(2) from error
@@ -140,15 +149,26 @@ def _switch(text: str | None) -> tuple[str, str] | None:
 
 
 async def _run(
-    kubeconfig: Path | None, context: str | None, binary: str, limits: Limits, folder: Path, secrets: Secrets
+    kubeconfig: Path | None,
+    context: str | None,
+    binary: str,
+    limits: Limits,
+    metrics_port: int,
+    folder: Path,
+    secrets: Secrets,
 ) -> None:
     access = await load_access(kubeconfig, context)
     helm = Helm(binary, access, folder, secrets)
     await check_helm(helm)
-    async with Kube(access.configuration, secrets.scrub) as kube, aiohttp.ClientSession(trust_env=True) as http:
+    async with contextlib.AsyncExitStack() as stack:
+        kube = await stack.enter_async_context(Kube(access.configuration, secrets.scrub))
+        http = await stack.enter_async_context(aiohttp.ClientSession(trust_env=True))
+        metrics = Metrics(lambda: kube.requests)
+        if metrics_port:
+            await stack.enter_async_context(serve_metrics(metrics.registry, metrics_port))
         tools = Tools(kube, helm, http, IndexCache(), folder, secrets)
         gate = Gate(kube, paused=limits.paused, switch=limits.switch, most=limits.max_upgrades)
-        engine = Engine(tools, workers=limits.workers, gate=gate, at_rest=give_back_memory)
+        engine = Engine(tools, workers=limits.workers, gate=gate, at_rest=give_back_memory, observer=metrics.observe)
         await serve(
             engine,
             access.configuration,

@@ -52,20 +52,38 @@ class InjectorFacts(_Facts):
     init_image_env: str
 
 
+class DriverFacts(_Facts):
+    """Sidecars of several kinds in a list; the one of the class in use counts where the MeshConfig names no image."""
+
+    path: tuple[str, ...]
+    name: str
+    image: str
+    init_image: str
+    class_path: tuple[str, ...]
+    """The class is compared with the names without regard to case."""
+
+
 class MeshConfigFacts(_Facts):
     """The live configuration object."""
 
     name: str
     group: str
     sidecar_image_path: tuple[str, ...]
+    init_image_path: tuple[str, ...] | None = None
+    """Where it can name the image of the init container; None where only the injector's default counts."""
+
+    drivers: DriverFacts | None = None
 
 
 class SidecarFacts(_Facts):
     """How an injected Pod is told."""
 
     container: str
+    init_container: str
     pod_label: str
     namespace_label: str
+    injection_annotation: str
+    """On a namespace or a Pod, whose own goes before: whether it gets a sidecar."""
 
 
 class Addon(_Facts):
@@ -74,6 +92,11 @@ class Addon(_Facts):
     name: str
     deployments: tuple[str, ...]
     container: str
+    image_value: tuple[str, ...]
+    """Where the chart's values name its image: a text, or an object of registry, name and tag."""
+
+    switch: tuple[str, ...]
+    """The value that installs it."""
 
 
 class Distribution(_Facts):

@@ -7,7 +7,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["Entry", "identity", "owners", "with_owner", "without_manager"]
+__all__ = ["Entry", "identity", "last_writer", "owners", "with_owner", "without_manager"]
 
 Entry = Mapping[str, Any]
 
@@ -22,6 +22,13 @@ def identity(entry: Entry) -> dict[str, str]:
 def owners(managed: Sequence[Entry], path: tuple[str, ...]) -> list[dict[str, str]]:
     """Give who owns the field at the path, such as ("spec", "replicas")."""
     return [identity(entry) for entry in managed if _has(entry.get("fieldsV1") or {}, path)]
+
+
+def last_writer(managed: Sequence[Entry], path: tuple[str, ...], *, without: str) -> str:
+    """Give who wrote last what is at the path, or below; empty when nobody did beside the manager ``without``."""
+    others = [entry for entry in managed if entry.get("manager") != without]
+    entries = [entry for entry in others if _has(entry.get("fieldsV1") or {}, path)]
+    return str(max(entries, key=lambda entry: str(entry.get("time") or ""))["manager"]) if entries else ""
 
 
 def without_manager(managed: Sequence[Entry], manager: str) -> list[dict[str, Any]]:

@@ -7,7 +7,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from meshupgrade.api.v1alpha1.findings import Finding, Severity
-from meshupgrade.api.v1alpha1.plan import ObjectAction, Plan, PlannedHop, PlannedValue, PlanSummary, Reversibility
+from meshupgrade.api.v1alpha1.plan import (
+    ObjectAction,
+    Plan,
+    PlannedHop,
+    PlannedRestart,
+    PlannedValue,
+    PlanSummary,
+    Reversibility,
+)
 from meshupgrade.api.v1alpha1.status import HistoryAction, HistoryEntry, HistoryState, Phase
 from meshupgrade.domain.merge import dotted, leaf_paths, lookup, same
 
@@ -29,6 +37,9 @@ def plan_digest(plan: Plan) -> str:
         "current": plan.current,
         "hops": [hop.model_dump(mode="json", include=set(COVERED), exclude_defaults=True) for hop in plan.hops],
         "meshConfig": [value.model_dump(mode="json", exclude_defaults=True) for value in plan.mesh_config],
+        "addons": [image.model_dump(mode="json", exclude_defaults=True) for image in plan.addons],
+        # Which workloads there are is no decision; what they are restarted for is.
+        "restart": plan.data_plane.target if plan.data_plane is not None else "",
         "risks": sorted({finding.name for finding in plan.findings if finding.severity is Severity.RISK}),
     }
     text = json.dumps(covered, sort_keys=True, separators=(",", ":"))
@@ -56,6 +67,8 @@ def summarize(plan: Plan, *, secret: str, inputs: str, approved: bool, carried: 
         recreated=actions.count(ObjectAction.RECREATE),
         deleted=actions.count(ObjectAction.DELETE),
         restarts=len({workload for hop in plan.hops for workload in hop.restarts}),
+        data_plane=plan.data_plane.workloads if plan.data_plane is not None else 0,
+        waves=plan.data_plane.waves if plan.data_plane is not None else 0,
         errors=weights.count(Severity.ERROR),
         risks=weights.count(Severity.RISK),
         warnings=weights.count(Severity.WARNING),
@@ -100,10 +113,17 @@ def estimate(history: Sequence[HistoryEntry], hops: Sequence[PlannedHop]) -> flo
 
 
 def reversibility(
-    hops: Sequence[PlannedHop], findings: Sequence[Finding], mesh_config: Sequence[PlannedValue]
+    hops: Sequence[PlannedHop],
+    findings: Sequence[Finding],
+    mesh_config: Sequence[PlannedValue],
+    data_plane: PlannedRestart | None = None,
 ) -> list[Reversibility]:
     """Say of each phase that changes something whether a rollback takes that back."""
-    return list(_reversibility(hops, findings, mesh_config))
+    told = list(_reversibility(hops, findings, mesh_config))
+    if data_plane is not None and data_plane.workloads:
+        note = "workloads keep the sidecar that they were restarted with until they are restarted again"
+        told.append(Reversibility(phase=Phase.DATA_PLANE, reversible=False, note=note))
+    return told
 
 
 def _reversibility(
@@ -133,8 +153,8 @@ def _reversibility(
     if mesh_config:
         yield Reversibility(
             phase=Phase.MESH_CONFIG,
-            reversible=False,
-            note="the MeshConfig is not rolled back; patch it back in the spec",
+            reversible=True,
+            note="what changes in the MeshConfig is put back out of a snapshot, but for what people change meanwhile",
         )
 
 

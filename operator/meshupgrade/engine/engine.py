@@ -5,7 +5,7 @@ import contextlib
 import itertools
 import logging
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from meshupgrade.api.v1alpha1.names import API_VERSION, KIND
 from meshupgrade.domain.state import State, backoff
@@ -30,14 +30,29 @@ ASK_AGAIN = 2.0
 """Seconds until an object whose change could not be read is asked for again."""
 
 
+class Observer(Protocol):
+    """Somebody who looks on."""
+
+    def __call__(self, obj: Mapping[str, Any], *, deleted: bool) -> None:
+        """Take in a MeshUpgrade as the watch shows it."""
+        ...
+
+
 class Engine:
     """Takes in what the watch sees, and brings each mesh to what its MeshUpgrade says."""
 
     def __init__(
-        self, tools: Tools, *, workers: int = 8, gate: Gate | None = None, at_rest: Callable[[], None] | None = None
+        self,
+        tools: Tools,
+        *,
+        workers: int = 8,
+        gate: Gate | None = None,
+        at_rest: Callable[[], None] | None = None,
+        observer: Observer | None = None,
     ) -> None:
-        """``at_rest`` is called each time that no mesh is worked on any more."""
+        """``at_rest`` is called each time that no mesh is worked on any more; ``observer`` is told all that is seen."""
         self._at_rest = at_rest
+        self._observer = observer
         self._gate = gate or Gate()
         self._gate.wake = self._wake
         self._tools = tools
@@ -50,6 +65,8 @@ class Engine:
 
     def observe(self, obj: Mapping[str, Any], *, deleted: bool) -> None:
         """Take in an event of the watch: the mesh is worked on when something that matters changed."""
+        if self._observer is not None:
+            self._observer(obj, deleted=deleted)
         ref = ObjectRef(API_VERSION, KIND, obj["metadata"]["name"], obj["metadata"]["namespace"])
         if deleted:
             self._seen.pop(ref, None)

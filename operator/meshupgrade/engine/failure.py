@@ -1,10 +1,13 @@
 """What becomes of an attempt that failed: another one, one rollback, or nothing more."""
 
+from contextlib import suppress
+
 from meshupgrade.api.v1alpha1.conditions import AnyReason, Reason
 from meshupgrade.api.v1alpha1.findings import FindingName
 from meshupgrade.api.v1alpha1.spec import OnFailure
 from meshupgrade.api.v1alpha1.status import Attempts, Remediation
 from meshupgrade.domain.state import State, after_failure, backoff
+from meshupgrade.engine.mesh_config_history import to_undo
 from meshupgrade.engine.observation import last_verified
 from meshupgrade.engine.planning import LATER
 from meshupgrade.engine.session import Session, readiness_of
@@ -12,6 +15,7 @@ from meshupgrade.helm.errors import HelmTimedOut, HelmUnreachable
 from meshupgrade.helm.repository import RepositoryUnreachable
 from meshupgrade.kube.errors import KubeError, Unreachable
 from meshupgrade.oci import OCIError
+from meshupgrade.phases.data_plane import DataPlane
 from meshupgrade.phases.rollback import Rollback
 from meshupgrade.phases.shape import PhaseFailed, Work
 
@@ -70,6 +74,9 @@ async def roll_back(session: Session, work: Work) -> float:
     attempts = session.report.status.attempts
     if attempts is not None and attempts.revision is not None:
         work.verified = attempts.revision
+    entries = session.report.status.history
+    target = next((entry for entry in entries if entry.verified and entry.revision == work.verified), None)
+    work.undo = to_undo(entries, target.version, target.revision) if target is not None else []
     phase = Rollback()
     await session.hold_on(work)
     await session.report.rollback_begun(phase, work)
@@ -82,5 +89,9 @@ async def roll_back(session: Session, work: Work) -> float:
         await session.report.rollback_failed(reason, str(error))
         return await session.rest(work, State.ROLLBACK_FAILED)
     session.report.observed(work, await readiness_of(work))
+    with suppress(KubeError):
+        # Which sidecars run is told, and nothing depends on it.
+        await DataPlane().count(work)
+        session.report.counted(work)
     await session.report.rolled_back(work, outcome)
     return await session.rest(work, State.ROLLED_BACK)

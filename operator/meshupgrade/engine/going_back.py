@@ -6,9 +6,10 @@ from meshupgrade.api.v1alpha1.spec import Mode
 from meshupgrade.api.v1alpha1.status import Attempts, HistoryEntry, Remediation
 from meshupgrade.domain.state import State
 from meshupgrade.engine.holding import held_back, keep
+from meshupgrade.engine.mesh_config_history import to_undo
 from meshupgrade.engine.objects import rollback_requested
 from meshupgrade.engine.planner import make_back_plan
-from meshupgrade.engine.planning import ONCE_PHASES, plan_phases
+from meshupgrade.engine.planning import ONCE_PHASES, Afterwards, plan_phases
 from meshupgrade.engine.session import Session, readiness_of
 from meshupgrade.engine.status import now
 from meshupgrade.phases.going_back import going_back_findings
@@ -23,15 +24,17 @@ async def go_back(session: Session, work: Work, back: HistoryEntry) -> float:
     assert back.revision is not None
     release = await work.storage.read(back.revision)
     work.hops = [work.need_goal()]
+    work.undo = to_undo(session.report.status.history, back.version, back.revision)
+    afterwards = await plan_phases(ONCE_PHASES, work)
     findings = await going_back_findings(work, release)
+    findings += [finding for planned in afterwards for finding in planned.findings]
     blocking = await session.report.planned(work, findings)
     if blocking and work.half_way:
         raise PhaseFailed(blocking[0].name, f"{blocking[0].message}. {blocking[0].remedy}")
     if blocking and work.spec.mode is not Mode.PLAN:
         return await session.refuse(work, blocking)
-    mesh_config = await plan_phases(ONCE_PHASES, work)
-    values = [value for plan in mesh_config for value in plan.values]
-    plan = make_back_plan(work, release, back, findings, values, session.report.status.history, now())
+    history = session.report.status.history
+    plan = make_back_plan(work, release, back, findings, Afterwards.of(afterwards), history, now())
     if (held := await held_back(session, work, await keep(session, work, plan), blocking)) is not None:
         return held
     session.report.opened(work, session.digest(), back=back)

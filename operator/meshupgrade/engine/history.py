@@ -58,9 +58,12 @@ def adopt(history: History, version: str, revision: int, at: datetime) -> list[H
 
 
 def rolled_back(
-    history: History, version: str, revision: int, *, began: datetime, ended: datetime
+    history: History, version: str, revision: int, *, began: datetime, ended: datetime, snapshot: str = ""
 ) -> list[HistoryEntry]:
-    """Give the history with the newest attempt rolled back, and the rollback that ended well at that revision."""
+    """Give the history with the newest attempt rolled back, and the rollback that ended well at that revision.
+
+    ``snapshot`` names the Secret with the MeshConfig as it was before the rollback put it back.
+    """
     attempt = history[0]
     entry = _verified(
         HistoryAction.ROLLBACK,
@@ -70,6 +73,7 @@ def rolled_back(
         started_time=began,
         completion_time=ended,
         phases=[PhaseDuration(name="RollingBack", seconds=(ended - began).total_seconds())],
+        mesh_config_snapshot=snapshot,
     )
     return _bounded([entry, *change_newest(history, state=HistoryState.ROLLED_BACK)])
 

@@ -11,12 +11,14 @@ from meshupgrade.engine.objects import approved_digest, is_approved
 from meshupgrade.engine.plan_store import keep_plan
 from meshupgrade.engine.session import Session
 from meshupgrade.engine.status import now
-from meshupgrade.phases.shape import Work
+from meshupgrade.phases.shape import Held, Superseded, Work
 
-__all__ = ["PAUSE_LOOK", "held_back", "keep", "suspended"]
+__all__ = ["PAUSE_LOOK", "held_back", "keep", "let_go", "may_go_on", "suspended"]
 
 PAUSE_LOOK = 30.0
 """Seconds between two looks whether a pause is over."""
+
+SUSPENDED = "spec.suspend is true: nothing is done until it is taken back"
 
 TURN_LOOK = 60.0
 """Seconds until it is looked whether it is one's turn, if nobody tells."""
@@ -29,8 +31,20 @@ async def suspended(session: Session, work: Work) -> float | None:
     """Give the seconds until the next look when the spec wants nothing done, else None; a begun hop goes on."""
     if work.half_way or not work.spec.suspend:
         return None
-    await session.report.suspended("spec.suspend is true: nothing is done until it is taken back")
+    await session.report.held(State.SUSPENDED, SUSPENDED)
     return await session.rest(work, State.SUSPENDED)
+
+
+async def may_go_on(session: Session, work: Work) -> None:
+    """Stop at a safe point when the spec, or a pause of the cluster, wants it by now. Raises Superseded and Held."""
+    if work.superseded():
+        raise Superseded
+    if work.spec.suspend:
+        raise Held(State.SUSPENDED, SUSPENDED)
+    if why := await session.turn.gate.why_paused():
+        raise Held(State.SUSPENDED, _paused(why), PAUSE_LOOK)
+    if closed := _outside_windows(work):
+        raise closed
 
 
 async def keep(session: Session, work: Work, plan: Plan) -> Plan:
@@ -61,18 +75,35 @@ async def held_back(session: Session, work: Work, plan: Plan | None, blocking: S
     if not plan.changes():
         return None
     if why := await session.turn.gate.why_paused():
-        await session.report.suspended(f"all upgrades of the cluster are paused: {why}")
-        return min(PAUSE_LOOK, await session.rest(work, State.SUSPENDED))
+        return await let_go(session, work, Held(State.SUSPENDED, _paused(why), PAUSE_LOOK))
     if not session.report.approved():
         await session.report.awaiting_approval(plan, approved_digest(session.obj))
         return await session.rest(work, State.AWAITING_APPROVAL)
-    windows = work.spec.upgrade.windows
-    if not is_open(windows, now()):
-        opening = next_opening(windows, now())
-        await session.report.outside_window(opening)
-        rest = await session.rest(work, State.OUTSIDE_WINDOW)
-        return rest if opening is None else min(MOST_SLEEP, max(0.0, (opening - now()).total_seconds()) + 0.1)
+    if closed := _outside_windows(work):
+        return await let_go(session, work, closed)
     return await _wait_for_turn(session)
+
+
+async def let_go(session: Session, work: Work, held: Held) -> float:
+    """Show that nothing is done for now, and let go of the object. Gives the seconds until the next look."""
+    await session.report.held(held.state, str(held))
+    rest = await session.rest(work, held.state)
+    return rest if held.pause is None else held.pause
+
+
+def _paused(why: str) -> str:
+    return f"all upgrades of the cluster are paused: {why}"
+
+
+def _outside_windows(work: Work) -> Held | None:
+    """Give what is said, and for how long, while no window is open."""
+    windows, at = work.spec.upgrade.windows, now()
+    if is_open(windows, at):
+        return None
+    opening = next_opening(windows, at)
+    when = f"the next one opens at {opening:%Y-%m-%dT%H:%M:%SZ}" if opening is not None else "none ever opens"
+    pause = None if opening is None else min(MOST_SLEEP, max(0.0, (opening - at).total_seconds()) + 0.1)
+    return Held(State.OUTSIDE_WINDOW, f"no window of spec.upgrade.windows is open; {when}", pause)
 
 
 async def _wait_for_turn(session: Session) -> float | None:

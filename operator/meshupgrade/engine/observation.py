@@ -4,13 +4,16 @@ from collections.abc import Sequence
 
 import semver
 
+from meshupgrade.api.v1alpha1.names import OWNER_LABEL
 from meshupgrade.api.v1alpha1.status import HistoryEntry, Remediation
 from meshupgrade.domain.state import State, after_failure
 from meshupgrade.domain.versions import parse_version
 from meshupgrade.engine import history
+from meshupgrade.engine.mesh_config_history import goes_back, merged_revision, to_undo
 from meshupgrade.engine.recovery import unlock_own
 from meshupgrade.engine.session import Session, readiness_of
 from meshupgrade.helm.release import ReleaseStatus
+from meshupgrade.helm.storage import StoredRevision
 from meshupgrade.phases.shape import Work
 from meshupgrade.phases.values import find_base
 
@@ -20,8 +23,10 @@ __all__ = [
     "known_goal",
     "last_verified",
     "observe",
+    "preset_revision",
     "read_release",
     "spent_on",
+    "undo_of",
     "version_before",
 ]
 
@@ -45,7 +50,27 @@ async def read_release(work: Work, entries: Sequence[HistoryEntry]) -> None:
     work.live = await work.storage.read(next(deployed, work.revisions[0]).revision)
     verified = history.last_verified(entries, {stored.revision for stored in work.revisions})
     work.verified = verified.revision if verified is not None else None
+    work.preset_revision = preset_revision(work, merged_revision(entries))
     work.base = await find_base(work)
+
+
+def preset_revision(work: Work, merged: int | None) -> int | None:
+    """Give the stored revision by whose defaults the MeshConfig is to be judged; None when it is not stored any more.
+
+    One that others made later than what history knows is adopted as it is, and its defaults with it.
+    """
+    newest = max(merged or 0, next((each.revision for each in work.revisions if _is_of_others(each, work.uid)), 0))
+    return newest if any(stored.revision == newest for stored in work.revisions) else None
+
+
+def _is_of_others(stored: StoredRevision, uid: str) -> bool:
+    """Tell whether a revision that was in use was made by others; that a rollback starts from it makes it no news.
+
+    Helm hands our label on to later revisions, and a rollback writes its own into the one that it starts from.
+    """
+    owner, _, made = stored.labels.get(OWNER_LABEL, "").rpartition(".")
+    ours = owner == uid and made.isdecimal() and int(made) >= stored.revision
+    return stored.status in (ReleaseStatus.DEPLOYED, ReleaseStatus.SUPERSEDED) and not ours
 
 
 def spent_on(session: Session, work: Work) -> Remediation | None:
@@ -94,6 +119,12 @@ def version_before(session: Session, work: Work) -> HistoryEntry | None:
     stored = {stored.revision for stored in work.revisions}
     entry = history.verified_before(session.report.status.history, stored, str(work.current_version()))
     return entry if entry is not None and parse_version(entry.version) == work.goal else None
+
+
+def undo_of(session: Session, work: Work) -> list[str] | None:
+    """Give what is to be undone in the MeshConfig by a way back that a run died in; None when there is none such."""
+    entries, version = session.report.status.history, str(work.version)
+    return to_undo(entries, version) if work.half_way and goes_back(entries, version) else None
 
 
 def is_under_way(session: Session) -> bool:

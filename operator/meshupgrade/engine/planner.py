@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from meshupgrade.api.v1alpha1.findings import Finding
-from meshupgrade.api.v1alpha1.plan import CRDAction, Plan, PlannedCRD, PlannedHop, PlannedValue
+from meshupgrade.api.v1alpha1.plan import CRDAction, Plan, PlannedCRD, PlannedHop
 from meshupgrade.api.v1alpha1.spec import ValuesPolicy
 from meshupgrade.api.v1alpha1.status import HistoryEntry
 from meshupgrade.domain.merge import leaf_paths, lookup
@@ -16,6 +16,7 @@ from meshupgrade.domain.object_changes import image_changes, object_changes, rep
 from meshupgrade.domain.plans import estimate, plan_digest, reversibility, value_changes
 from meshupgrade.domain.schema_changes import crd_change
 from meshupgrade.domain.secrets import texts
+from meshupgrade.engine.planning import Afterwards
 from meshupgrade.helm.release import Release
 from meshupgrade.phases.fit import release_fits
 from meshupgrade.phases.shape import Work
@@ -27,7 +28,7 @@ __all__ = ["make_back_plan", "make_plan"]
 async def make_plan(
     hops: Sequence[Work],
     findings: Sequence[Finding],
-    mesh_config: Sequence[PlannedValue],
+    afterwards: Afterwards,
     history: Sequence[HistoryEntry],
     at: datetime,
 ) -> Plan:
@@ -35,7 +36,7 @@ async def make_plan(
     first = hops[0]
     digests = [await _values_digest(hop) for hop in hops]
     planned = await asyncio.to_thread(lambda: [_hop(hop, digest) for hop, digest in zip(hops, digests, strict=True)])
-    return _plan(first, planned, findings, mesh_config, history, at)
+    return _plan(first, planned, findings, afterwards, history, at)
 
 
 def make_back_plan(
@@ -43,7 +44,7 @@ def make_back_plan(
     release: Release,
     entry: HistoryEntry,
     findings: Sequence[Finding],
-    mesh_config: Sequence[PlannedValue],
+    afterwards: Afterwards,
     history: Sequence[HistoryEntry],
     at: datetime,
 ) -> Plan:
@@ -64,14 +65,14 @@ def make_back_plan(
         ),
         restarts=replaced_workloads(before, after, namespace, recreated=recreated),
     )
-    return _plan(work, [hop], findings, mesh_config, history, at)
+    return _plan(work, [hop], findings, afterwards, history, at)
 
 
 def _plan(
     work: Work,
     hops: Sequence[PlannedHop],
     findings: Sequence[Finding],
-    mesh_config: Sequence[PlannedValue],
+    afterwards: Afterwards,
     history: Sequence[HistoryEntry],
     at: datetime,
 ) -> Plan:
@@ -83,10 +84,12 @@ def _plan(
         current=_running(work),
         target=str(work.need_goal()),
         hops=list(hops),
-        mesh_config=list(mesh_config),
+        mesh_config=list(afterwards.mesh_config),
+        data_plane=afterwards.data_plane,
+        addons=list(afterwards.addons),
         findings=list(findings),
-        interruptions=_interruptions(work, hops),
-        reversibility=reversibility(hops, findings, mesh_config),
+        interruptions=_interruptions(work, hops, afterwards),
+        reversibility=reversibility(hops, findings, afterwards.mesh_config, afterwards.data_plane),
         estimate_seconds=estimate(history, hops),
     )
     plan = Plan.model_validate(work.tools.secrets.scrub_all(plan.model_dump(mode="json", by_alias=True)))
@@ -139,13 +142,16 @@ def _hidden(work: Work, stored: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Give the paths whose values are not shown: those that a Secret reaches now, or may have reached before.
 
     Where a stored value came from cannot be told: a text that the spec does not set itself, and that is no default of
-    the chart, counts as secret.
+    the chart, counts as secret. The image of an addon is none, wherever it came from.
     """
+    images = [addon.image_value for addon in work.distribution.addons]
     public = {*texts(work.live.defaults if work.live is not None else {}), *texts(work.spec.values)}
     unknown = [
         path
         for path in leaf_paths(stored)
-        if lookup(work.spec.values, path) is None and not public.issuperset(texts(lookup(stored, path)))
+        if lookup(work.spec.values, path) is None
+        and not public.issuperset(texts(lookup(stored, path)))
+        and not any(path[: len(image)] == image for image in images)
     ]
     return [*work.secret_paths, *unknown]
 
@@ -159,7 +165,7 @@ async def _values_digest(work: Work) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _interruptions(work: Work, hops: Sequence[PlannedHop]) -> list[str]:
+def _interruptions(work: Work, hops: Sequence[PlannedHop], afterwards: Afterwards) -> list[str]:
     """Say what does not work meanwhile. Source: design, section 2: what the controllers do, and sidecars do alone."""
     restarted = {workload.rpartition("/")[2] for hop in hops for workload in hop.restarts}
     told = []
@@ -175,4 +181,9 @@ def _interruptions(work: Work, hops: Sequence[PlannedHop]) -> list[str]:
     scopes = [crd.name for hop in hops for crd in hop.crds if crd.action is CRDAction.CHANGE_SCOPE]
     if scopes:
         told.append(f"the objects of {', '.join(scopes)} are away for a moment, and what they allow or route with them")
+    if (restart := afterwards.data_plane) is not None and restart.workloads:
+        told.append(
+            f"{restart.workloads} workloads of the data plane are restarted, at most {restart.wave_size} at once; each "
+            "is as available meanwhile as its own update strategy keeps it"
+        )
     return told

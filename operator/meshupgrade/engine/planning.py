@@ -1,20 +1,24 @@
 """Planning: every phase of every hop asked, before the first write, what it would do and what speaks against it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from meshupgrade.api.v1alpha1.findings import Finding, FindingName, Severity
-from meshupgrade.api.v1alpha1.plan import PlannedValue
+from meshupgrade.api.v1alpha1.plan import PlannedImage, PlannedRestart, PlannedValue
 from meshupgrade.api.v1alpha1.status import Phase
 from meshupgrade.kube.errors import Forbidden
 from meshupgrade.phases import PHASES
 from meshupgrade.phases.later_hop import later_hop
 from meshupgrade.phases.shape import PhaseModule, PhasePlan, Work
 
-__all__ = ["LATER", "ONCE_PHASES", "Planned", "plan_path", "plan_phases"]
+__all__ = ["LATER", "ONCE_PHASES", "Afterwards", "Planned", "plan_path", "plan_phases"]
 
 ONCE_PHASES = tuple(phase for phase in PHASES if phase.name in (Phase.MESH_CONFIG, Phase.DATA_PLANE, Phase.ADDONS))
 """The phases that run once, after the last hop."""
+
+HOP_PHASES = tuple(phase for phase in PHASES if phase not in ONCE_PHASES)
+"""The phases of each hop."""
 
 LATER_PHASES = tuple(phase for phase in PHASES if phase.name in (Phase.PREFLIGHT, Phase.CRDS, Phase.STORAGE))
 """The phases that plan a hop before its turn comes; each of its phases is planned when it does."""
@@ -41,14 +45,33 @@ class Planned:
         return len(self.hops) == len(self.hops[0].hops) and all(hop.target is not None for hop in self.hops)
 
     @property
-    def mesh_config(self) -> list[PlannedValue]:
-        """The fields of the MeshConfig that change."""
-        return [value for plan in self.phases for value in plan.values]
+    def afterwards(self) -> "Afterwards":
+        """What follows the hops."""
+        return Afterwards.of(self.phases)
+
+
+@dataclass(frozen=True)
+class Afterwards:
+    """What the phases after the hops will do."""
+
+    mesh_config: Sequence[PlannedValue] = ()
+    """The fields of the MeshConfig that change."""
+
+    data_plane: PlannedRestart | None = None
+    addons: Sequence[PlannedImage] = ()
+    """Images of addons that are set on Deployments."""
+
+    @classmethod
+    def of(cls, plans: Sequence[PhasePlan]) -> Self:
+        """Put it together from the plans of phases."""
+        restarts = (plan.data_plane for plan in plans if plan.data_plane is not None)
+        addons = [image for plan in plans for image in plan.addons]
+        return cls([value for plan in plans for value in plan.values], next(restarts, None), addons)
 
 
 async def plan_path(work: Work) -> Planned:
-    """Plan the hop of the Work and every later one; an Error keeps what comes after it from planning."""
-    phases = await plan_phases(PHASES, work)
+    """Plan the hop of the Work, every later one, and what follows them; an Error ends the planning."""
+    phases = await plan_phases(HOP_PHASES, work)
     findings = [finding for plan in phases for finding in plan.findings]
     hops = [work]
     while len(hops[-1].hops) > 1 and not _has_error(findings):
@@ -56,6 +79,11 @@ async def plan_path(work: Work) -> Planned:
         hops.append(hop)
         later = [finding for plan in await plan_phases(LATER_PHASES, hop) for finding in plan.findings]
         findings += _news(later, findings, f"{LATER}{hop.version}: ")
+    if not _has_error(findings):
+        # What follows is planned for the release that comes last, and sees what is served now.
+        afterwards = await plan_phases(ONCE_PHASES, replace(hops[-1], crd_reads=work.crd_reads))
+        findings += [finding for plan in afterwards for finding in plan.findings]
+        phases += afterwards
     return Planned(findings, phases, hops)
 
 

@@ -62,6 +62,7 @@ async def preview(tools: Tools, manifest: Mapping[str, Any]) -> Preview:
         helm_started=_never,
         superseded=lambda: False,
         values_set=status.values_set,
+        restart=status.data_plane.restart if status.data_plane is not None else None,
     )
     work.revisions = await work.storage.revisions()
     await read_release(work, status.history)
@@ -72,7 +73,7 @@ async def preview(tools: Tools, manifest: Mapping[str, Any]) -> Preview:
     planned = await plan_path(work)
     if not planned.complete:
         return Preview(None, planned.findings)
-    plan = await make_plan(planned.hops, planned.findings, planned.mesh_config, status.history, now())
+    plan = await make_plan(planned.hops, planned.findings, planned.afterwards, status.history, now())
     return Preview(plan, planned.findings)
 
 

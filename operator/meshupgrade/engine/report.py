@@ -1,8 +1,8 @@
 """What a run tells: each step of it put into conditions, findings, attempts and history, and written at once."""
 
 import time
-from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 
 from meshupgrade.api.v1alpha1.conditions import AnyReason, ConditionStatus, ConditionType, Reason
 from meshupgrade.api.v1alpha1.findings import Finding, FindingName, Severity
@@ -13,6 +13,7 @@ from meshupgrade.api.v1alpha1.status import (
     MAX_POINTER,
     MAX_VALUES_SET,
     Attempts,
+    DataPlaneStatus,
     HelmProcess,
     HistoryAction,
     HistoryEntry,
@@ -20,6 +21,7 @@ from meshupgrade.api.v1alpha1.status import (
     MeshUpgradeStatus,
     Phase,
     Remediation,
+    RestartStatus,
     StorageMigration,
 )
 from meshupgrade.domain.drift_told import Told
@@ -28,12 +30,14 @@ from meshupgrade.domain.plans import summarize
 from meshupgrade.domain.state import State
 from meshupgrade.domain.values import to_pointer
 from meshupgrade.engine import history
+from meshupgrade.engine.mesh_config_history import snapshot_name
 from meshupgrade.engine.status import StatusWriter, heaviest_first, now
 from meshupgrade.helm.process import Child, boot_id
 from meshupgrade.kube.events import Event, write_events
 from meshupgrade.kube.readiness import Readiness
 from meshupgrade.phases import PHASES
-from meshupgrade.phases.shape import Outcome, PhaseModule, Work
+from meshupgrade.phases.addon_images import spec_values
+from meshupgrade.phases.shape import Outcome, PhaseModule, SnapshotPlace, Work
 
 __all__ = ["Report", "finding_events"]
 
@@ -62,6 +66,7 @@ class Report:
         self._state = State.RUNNING
         self._healthy = False
         self._rollback_began = now()
+        self._rollback_snapshot = ""
         self._began = 0.0
         self._told = 0.0
 
@@ -185,6 +190,8 @@ class Report:
                 accepted_risks=risks,
             )
         )
+        name = snapshot_name(work.uid, self.status.history[0])
+        work.snapshot = self._snapshot_place(name, self._snapshot_taken)
 
     async def phase_begun(self, phase: PhaseModule, work: Work, *, tell: bool) -> None:
         """Show a phase as the one that runs; at once only to ``tell`` of the attempt before its first write."""
@@ -249,6 +256,12 @@ class Report:
         self._writer.update(storage_migration=progress)
         await self._writer.write()
 
+    async def restart(self, progress: RestartStatus) -> None:
+        """Record how far the restart of the data plane has come."""
+        known = self.status.data_plane or DataPlaneStatus()
+        self._writer.update(data_plane=known.model_copy(update={"restart": progress}))
+        await self._writer.write()
+
     async def drift(self, work: Work, told: Told | None) -> None:
         """Put in what is told of drift, with an event for news; what was put back is told until the spec changes."""
         before = self._writer.get(ConditionType.DRIFTED)
@@ -307,9 +320,10 @@ class Report:
         self._writer.show(State.RUNNING, f"waits for its turn: {most} upgrades run, which are all that may at once")
         await self._writer.write()
 
-    async def suspended(self, why: str) -> None:
-        """Show that nothing is done, at the wish of the spec or of the whole cluster's admins."""
-        self._writer.show(State.SUSPENDED, why)
+    async def held(self, state: State, why: str) -> None:
+        """Show that nothing is done for now, at the wish of the spec or of the whole cluster's admins."""
+        self._phase_ended("Unknown", Reason.PENDING, why)
+        self._writer.show(state, why)
         await self._writer.write()
 
     async def only_planned(self, plan: Plan | None, blocking: Sequence[Finding]) -> None:
@@ -334,12 +348,6 @@ class Report:
             f"plan {plan.digest} waits for approval.{moved} To approve it: kubectl annotate --overwrite meshupgrade "
             f"{self._writer.ref.name} --namespace {plan.namespace} {APPROVED_PLAN}={plan.digest}",
         )
-        await self._writer.write()
-
-    async def outside_window(self, opening: datetime | None) -> None:
-        """Show that no window is open, and when the next one opens."""
-        when = f"the next one opens at {opening:%Y-%m-%dT%H:%M:%SZ}" if opening is not None else "none ever opens"
-        self._writer.show(State.OUTSIDE_WINDOW, f"no window of spec.upgrade.windows is open; {when}")
         await self._writer.write()
 
     async def refused(self, blocking: Sequence[Finding]) -> None:
@@ -402,6 +410,9 @@ class Report:
         """Show the rollback as what runs."""
         self._phase, self._state, self._told = phase, State.ROLLING_BACK, 0.0
         self._rollback_began = now()
+        if self.status.history:
+            name = snapshot_name(work.uid, self.status.history[0], rollback=True)
+            work.snapshot = self._snapshot_place(name, self._rollback_snapshot_taken)
         self._writer.condition(phase.condition, "Unknown", Reason.IN_PROGRESS, "begun")
         self._writer.show(State.ROLLING_BACK, f"going back to revision {work.verified}: {self._why_given_up()}")
         await self._writer.write()
@@ -414,9 +425,16 @@ class Report:
             self._writer.update(attempts=self.status.attempts.model_copy(update={"remediation": Remediation.DONE}))
         assert work.revision is not None
         entries = self.status.history
-        if entries and entries[0].action is not HistoryAction.ROLLBACK:
-            version = str(work.current_version())
-            entries = history.rolled_back(entries, version, work.revision, began=self._rollback_began, ended=now())
+        recorded = entries and entries[0].action is HistoryAction.ROLLBACK and entries[0].revision == work.revision
+        if entries and not recorded:
+            entries = history.rolled_back(
+                entries,
+                str(work.current_version()),
+                work.revision,
+                began=self._rollback_began,
+                ended=now(),
+                snapshot=self._rollback_snapshot,
+            )
         self._writer.update(helm_process=None, history=entries)
         asked = self.status.attempts is not None and self.status.attempts.revision is not None
         why = self._why_given_up() if asked else f"The upgrade had failed: {self._why_given_up()}"
@@ -449,6 +467,19 @@ class Report:
     async def unchanged(self) -> None:
         """Write what was seen, and leave the state as it is."""
         await self._writer.write()
+
+    def _snapshot_place(self, name: str, record: Callable[[str], Awaitable[None]]) -> SnapshotPlace:
+        kept = frozenset(entry.mesh_config_snapshot for entry in self.status.history) - {"", name}
+        return SnapshotPlace(name, self._writer.ref, kept, record)
+
+    async def _snapshot_taken(self, name: str) -> None:
+        if self.status.history[0].mesh_config_snapshot != name:
+            self._writer.update(history=history.change_newest(self.status.history, mesh_config_snapshot=name))
+            await self._writer.write()
+
+    async def _rollback_snapshot_taken(self, name: str) -> None:
+        # The rollback gets its place in history when it has ended; a run that dies before that finds it again.
+        self._rollback_snapshot = name
 
     def _outcome(self, phase: PhaseModule, outcome: Outcome) -> None:
         self._writer.condition(phase.condition, outcome.status, outcome.reason, outcome.message)
@@ -496,7 +527,7 @@ def _values_set(work: Work) -> list[str]:
     """Give what the spec laid over the values of a release; after a Reset, all there is, is for a Reuse to take."""
     if work.spec.values_policy is ValuesPolicy.RESET:
         return []
-    pointers = sorted(to_pointer(path) for path in leaf_paths(work.values))
+    pointers = sorted(to_pointer(path) for path in leaf_paths(spec_values(work)))
     kept: list[str] = []
     room = MAX_VALUES_SET_BYTES
     for pointer in pointers:

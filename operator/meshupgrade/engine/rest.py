@@ -10,6 +10,7 @@ from meshupgrade.engine.planning import ONCE_PHASES
 from meshupgrade.engine.session import Session
 from meshupgrade.engine.status import now
 from meshupgrade.helm.repository import RepositoryError
+from meshupgrade.phases.data_plane import DataPlane
 from meshupgrade.phases.drift import look_for_drift
 from meshupgrade.phases.references import ReferenceInvalid
 from meshupgrade.phases.resolution import available_versions, chart_listing
@@ -20,16 +21,23 @@ __all__ = ["look_after", "until_correction"]
 logger = logging.getLogger(__name__)
 
 
-async def look_after(session: Session, work: Work) -> float:
+async def look_after(session: Session, work: Work) -> float | None:
     """Look after a mesh at rest: keep the MeshConfig as the spec says, count again, and look for drift.
 
-    In a pause of the cluster nothing is touched, and what was seen last stays. Gives the seconds until the next look.
+    In a pause of the cluster nothing is touched, and what was seen last stays. Gives the seconds until the next look;
+    None when workloads have to be restarted, which is planned, approved and told as an upgrade is.
     """
     if await session.turn.gate.why_paused():
         await session.report.unchanged()
         return min(PAUSE_LOOK, await session.rest(work, State.COMPLETED))
     for phase in ONCE_PHASES:
-        session.report.looked_after(phase, await phase.apply(work))
+        if not isinstance(phase, DataPlane):
+            session.report.looked_after(phase, await phase.apply(work))
+            continue
+        outcome = await phase.count(work)
+        if await phase.due(work):
+            return None
+        session.report.looked_after(phase, outcome)
     session.report.counted(work)
     await session.report.drift(work, await look_for_drift(work, now()))
     await _list_available(session, work)

@@ -19,9 +19,17 @@ from meshupgrade.domain.state import State, backoff
 from meshupgrade.engine.failure import SPENT, TRANSIENT, fail, roll_back
 from meshupgrade.engine.gate import Gate, Turn
 from meshupgrade.engine.going_back import go_back, take_request
-from meshupgrade.engine.holding import held_back, keep, suspended
+from meshupgrade.engine.holding import held_back, keep, let_go, may_go_on, suspended
 from meshupgrade.engine.objects import has_finalizer, requested_at, spec_errors
-from meshupgrade.engine.observation import begun_hop, is_under_way, known_goal, observe, spent_on, version_before
+from meshupgrade.engine.observation import (
+    begun_hop,
+    is_under_way,
+    known_goal,
+    observe,
+    spent_on,
+    undo_of,
+    version_before,
+)
 from meshupgrade.engine.planner import make_plan
 from meshupgrade.engine.planning import ONCE_PHASES, plan_path
 from meshupgrade.engine.rest import look_after, until_correction
@@ -34,7 +42,7 @@ from meshupgrade.phases.crds import CRDs
 from meshupgrade.phases.drift import look_for_drift
 from meshupgrade.phases.fit import release_fits
 from meshupgrade.phases.resolution import resolve_goal
-from meshupgrade.phases.shape import Busy, PhaseFailed, PhasePlan, Superseded, Tools, Work
+from meshupgrade.phases.shape import Busy, Held, PhaseFailed, PhasePlan, Superseded, Tools, Work
 from meshupgrade.phases.values import resolve_values
 
 __all__ = ["Run"]
@@ -83,6 +91,8 @@ class Run:
             return await self._advance(work, resumed=resumed)
         except Superseded:
             return 0.0
+        except Held as held:
+            return await let_go(session, work, held)
         except Busy as error:
             await self._report.retrying(Reason.PENDING, str(error))
             return BUSY_PAUSE
@@ -125,9 +135,10 @@ class Run:
         elif unresolved:
             return await session.refuse(work, unresolved)
         resumed = report.resolved(work) and resumed
-        if resumed and report.ready() and release_fits(work):
-            return await look_after(session, work)
+        if resumed and report.ready() and release_fits(work) and (rest := await look_after(session, work)) is not None:
+            return rest
         work.authorities = report.status.history[0].authorities if work.half_way else ()
+        work.undo = undo_of(session, work)
         if (back := version_before(session, work)) is not None:
             return await go_back(session, work, back)
         return await self._upgrade(work)
@@ -146,15 +157,15 @@ class Run:
         if planned.complete and not work.half_way:
             # The plan of a hop that has begun stays as it is.
             history = report.status.history
-            plan = await make_plan(planned.hops, planned.findings, planned.mesh_config, history, now())
+            plan = await make_plan(planned.hops, planned.findings, planned.afterwards, history, now())
             plan = await keep(session, work, plan)
         if (held := await held_back(session, work, plan, blocking)) is not None:
             return held
         return await self._apply(work, planned.phases)
 
     def _work(self, spec: MeshUpgradeSpec, wanted: Range) -> Work:
-        session, writer = self._session, self._session.writer
-        return Work(
+        session, writer, status = self._session, self._session.writer, self._report.status
+        work = Work(
             tools=session.tools,
             namespace=str(writer.ref.namespace),
             uid=writer.uid,
@@ -165,11 +176,15 @@ class Run:
             report=self._report.progress,
             helm_started=self._report.helm_started,
             superseded=lambda: self.superseded or writer.changed_meanwhile,
-            migration=self._report.status.storage_migration,
+            migration=status.storage_migration,
             keep_migration=self._report.migration,
+            restart=status.data_plane.restart if status.data_plane is not None else None,
+            keep_restart=self._report.restart,
             fenced=has_finalizer(session.obj),
-            values_set=self._report.status.values_set,
+            values_set=status.values_set,
         )
+        work.hold = lambda: may_go_on(session, work)
+        return work
 
     async def _apply(self, work: Work, plans: Sequence[PhasePlan]) -> float:
         if any(plan.changes for plan in plans) or work.half_way:

@@ -6,9 +6,10 @@ a full discovery costs a request per group, where only a handful of kinds is eve
 
 import asyncio
 import contextlib
+import gc
 import json
 import math
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from types import TracebackType
@@ -62,6 +63,9 @@ class Page:
     token: str | None
     """Names the next page; None after the last one."""
 
+    version: str = ""
+    """The resourceVersion of the list, from which on it can be watched."""
+
 
 @dataclass(frozen=True)
 class _Resource:
@@ -76,6 +80,9 @@ class Kube:
         """``scrub`` is given what the API server says of an error, and the logs of Pods, before anybody else."""
         self._api = ApiClient(configuration)
         self._scrub = scrub
+        self.requests = 0
+        """How many requests were made, watches included."""
+
         self._resources: dict[str, dict[str, _Resource]] = {}
         self._discovering: dict[str, asyncio.Lock] = {}
 
@@ -100,6 +107,7 @@ class Kube:
         """Make one request and give the body of its answer."""
         if query:
             path = f"{path}?{urlencode(query)}"
+        self.requests += 1
         try:
             # The body is plain JSON already, and is kept from being copied node by node.
             method, url, headers, _, _ = await self._api.param_serialize(
@@ -118,8 +126,7 @@ class Kube:
 
     async def json(self, method: str, path: str, **options: Any) -> Object:
         """Make one request and give its answer as an object."""
-        answer: Object = json.loads(await self.request(method, path, **options))
-        return answer
+        return _parsed(await self.request(method, path, **options))
 
     async def server_version(self) -> str:
         """Give the version of the API server, such as v1.37.2."""
@@ -209,7 +216,11 @@ class Kube:
                 continue
             token = answer["metadata"].get("continue") or None
             items = [{**item, "apiVersion": api_version, "kind": kind} for item in answer.get("items") or []]
-            yield Page(items, token)
+            version = str(answer["metadata"].get("resourceVersion") or "")
+            # Who drops a page before the next one never has two of them in memory.
+            del answer
+            yield Page(items, token, version)
+            del items
             if token is None:
                 return
 
@@ -238,9 +249,10 @@ class Kube:
         serialized = await self._api.param_serialize(
             "GET", path, header_params={"Accept": "application/json"}, auth_settings=["BearerToken"]
         )
+        self.requests += 1
         try:
             answer = await self._api.call_api(*serialized, _request_timeout=timeout)
-            with contextlib.closing(answer.response):
+            with _ended_at_once(answer.response):
                 if answer.status != HTTPStatus.OK:
                     raise from_status(answer.status, _status_body(await answer.read()))
                 async for line in _lines(answer.response.content):
@@ -273,11 +285,29 @@ class Kube:
             query["dryRun"] = "All"
         return await self.json("PATCH", path, query=query, body=dict(obj), content_type="application/apply-patch+yaml")
 
-    async def create(self, obj: Mapping[str, Any], *, manager: str = FIELD_MANAGER) -> Object:
-        """Create the object, and give what it became. Raises Conflict when one of its name is there."""
-        ref = ObjectRef.of(obj)
-        path = await self.path(ref.api_version, ref.kind, ref.namespace)
-        return await self.json("POST", path, query={"fieldManager": manager}, body=dict(obj))
+    async def create(self, obj: Mapping[str, Any], *, manager: str = FIELD_MANAGER, dry_run: bool = False) -> Object:
+        """Create the object, and give what it became, or would become. Raises Conflict when one of its name is there.
+
+        It has a name, or a generateName.
+        """
+        path = await self.path(obj["apiVersion"], obj["kind"], obj["metadata"].get("namespace"))
+        query = {"fieldManager": manager} | ({"dryRun": "All"} if dry_run else {})
+        return await self.json("POST", path, query=query, body=dict(obj))
+
+    async def evict(self, namespace: str, pod: str, *, uid: str) -> None:
+        """Evict exactly the Pod with that uid; one that is gone is no error.
+
+        Raises EvictionForbidden when a PodDisruptionBudget does not allow it now, and Conflict for another Pod.
+        """
+        metadata = {"name": pod, "namespace": namespace}
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": metadata,
+            "deleteOptions": {"preconditions": {"uid": uid}},
+        }
+        with contextlib.suppress(NotFound):
+            await self.request("POST", f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction", body=body)
 
     async def merge_patch(
         self,
@@ -364,6 +394,32 @@ class Kube:
             for resource in answer.get("resources") or []
             if "/" not in resource["name"]
         }
+
+
+def _parsed(data: bytes) -> Object:
+    """Read an object.
+
+    A tree of JSON has no cycles to be found, and to look for them meanwhile would take half of the time.
+    """
+    looking = gc.isenabled()
+    gc.disable()
+    try:
+        tree: Object = json.loads(data)
+    finally:
+        if looking:
+            gc.enable()
+    return tree
+
+
+@contextlib.contextmanager
+def _ended_at_once(response: aiohttp.ClientResponse) -> Iterator[None]:
+    """Cut the connection on leaving: there is always more to come, so a polite end would wait for the API server."""
+    try:
+        yield
+    finally:
+        if (connection := response.connection) is not None and connection.transport is not None:
+            connection.transport.abort()
+        response.close()
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:

@@ -4,14 +4,16 @@ A timeout never says only "timed out". The causes, and what to do about them, ar
 section "Troubleshooting", and of the kubelet and scheduler.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from meshupgrade.api.v1alpha1.conditions import Reason
+from meshupgrade.domain.label_selectors import label_query
+from meshupgrade.kube.causes import OF_RELEASE, Advice, Cause
 from meshupgrade.kube.client import Kube
+from meshupgrade.kube.refused_pods import wanted_pods, why_refused
 
-__all__ = ["Cause", "cause_of_pod", "diagnose"]
+__all__ = ["cause_of_pod", "diagnose"]
 
 Object = Mapping[str, Any]
 _PULL_REASONS = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
@@ -19,37 +21,43 @@ _CRASH_REASONS = {"CrashLoopBackOff", "Error", "RunContainerError", "StartError"
 _CONFIG_REASONS = {"CreateContainerConfigError", "CreateContainerError"}
 
 
-@dataclass(frozen=True)
-class Cause:
-    """Why a Pod is not ready, and what to do."""
-
-    reason: Reason
-    message: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"{self.message}. {self.remedy}"
+def _of_release(_: Object) -> Advice:
+    return OF_RELEASE
 
 
-async def diagnose(kube: Kube, namespace: str, workloads: Sequence[Object]) -> Cause | None:
-    """Give the first cause found for Deployments that are not ready, or None when their Pods tell none.
+async def diagnose(
+    kube: Kube, namespace: str, workloads: Sequence[Object], advice: Callable[[Object], Advice] = _of_release
+) -> Cause | None:
+    """Give the first cause found for workloads that are not ready, or None when nothing tells one.
 
-    The Pods of the first workload count first, so put the one that the others wait for first.
+    Deployments, ReplicaSets, StatefulSets and DaemonSets. Those of the first workload count first, so put the one that
+    the others wait for first. ``advice`` says what to do about a workload, by whose it is.
     """
     for workload in workloads:
-        selector = workload["spec"]["selector"].get("matchLabels") or {}
-        labels = ",".join(f"{key}={value}" for key, value in selector.items())
-        pods = [pod async for pod in kube.list_objects("v1", "Pod", namespace, labels=labels)]
-        if not pods and (cause := _cause_of_workload(workload)):
+        if cause := await _cause_of(kube, namespace, workload, advice(workload)):
             return cause
-        for pod in sorted(pods, key=lambda pod: pod["metadata"]["creationTimestamp"], reverse=True):
-            logs = {name: await _log(kube, pod, name) for name in _crashed(pod)}
-            if cause := cause_of_pod(pod, logs):
-                return cause
     return None
 
 
-def cause_of_pod(pod: Object, logs: Mapping[str, str]) -> Cause | None:
+async def _cause_of(kube: Kube, namespace: str, workload: Object, advice: Advice) -> Cause | None:
+    labels = label_query(workload["spec"]["selector"])
+    pods = [
+        pod
+        async for pod in kube.list_objects("v1", "Pod", namespace, labels=labels)
+        if not pod["metadata"].get("deletionTimestamp")
+    ]
+    too_few = len(pods) < wanted_pods(workload)
+    if too_few and (cause := await why_refused(kube, workload, pods)):
+        return cause
+    for pod in sorted(pods, key=lambda pod: pod["metadata"]["creationTimestamp"], reverse=True):
+        logs = {name: await _log(kube, pod, name) for name in _crashed(pod)}
+        if cause := cause_of_pod(pod, logs, advice):
+            return cause
+    # Pods of before may go on while those that are to replace them are refused.
+    return None if too_few else await why_refused(kube, workload, pods)
+
+
+def cause_of_pod(pod: Object, logs: Mapping[str, str], advice: Advice = OF_RELEASE) -> Cause | None:
     """Give why the Pod is not ready, given the last log lines of its containers that crashed; None when it is well."""
     name = f"Pod {pod['metadata']['name']}"
     conditions = {condition["type"]: condition for condition in pod["status"].get("conditions") or []}
@@ -58,43 +66,44 @@ def cause_of_pod(pod: Object, logs: Mapping[str, str]) -> Cause | None:
         return Cause(
             Reason.INSUFFICIENT_RESOURCES,
             f"{name} cannot be scheduled: {scheduled.get('message', '')}".rstrip(".: "),
-            "Add nodes or free resources, or lower the requests in spec.values",
+            advice.resources,
         )
+    inits = {state["name"] for state in pod["status"].get("initContainerStatuses") or []}
     for state in _container_states(pod):
-        if cause := _cause_of_container(name, state, logs):
+        told = _told(state["name"], inits, advice)
+        if cause := _cause_of_container(pod, told, state, logs.get(state["name"], ""), advice):
             return cause
     if pod["status"].get("phase") == "Running" and conditions.get("Ready", {}).get("status") == "False":
         unready = [state["name"] for state in _container_states(pod) if not state.get("ready")]
         return Cause(
             Reason.PROBE_FAILING,
             f"{name} runs but is not ready: {', '.join(unready) or conditions['Ready'].get('message', '')}",
-            f"Look at its log: kubectl logs -n {pod['metadata']['namespace']} {pod['metadata']['name']}",
+            _see_log(pod),
         )
     return None
 
 
-def _cause_of_container(pod: str, state: Object, logs: Mapping[str, str]) -> Cause | None:
+def _cause_of_container(pod: Object, told: str, state: Object, log: str, advice: Advice) -> Cause | None:
+    name = f"Pod {pod['metadata']['name']}"
     waiting = state.get("state", {}).get("waiting", {})
     reason = waiting.get("reason", "")
     if reason in _PULL_REASONS:
         return Cause(
             Reason.IMAGE_PULL,
-            f"{pod}: the image {state['image']} of container {state['name']} cannot be pulled "
+            f"{name}: the image {state['image']} of {told} cannot be pulled "
             f"({reason}: {waiting.get('message', '')})".replace(": )", ")"),
-            "Set the registry and the tag in spec.values to an image that exists, or fix imagePullSecrets",
+            advice.about_image(state["name"]),
         )
     if reason in _CONFIG_REASONS:
         return Cause(
             Reason.CRASH_LOOP,
-            f"{pod}: container {state['name']} cannot be made ({reason}: {waiting.get('message', '')})",
+            f"{name}: {told} cannot be made ({reason}: {waiting.get('message', '')})",
             "Create what the message names",
         )
-    log = logs.get(state["name"], "")
     if "FatalInvalidCLIParameters" in log:
         return Cause(
             Reason.INVALID_CLI_PARAMETERS,
-            f"{pod}: container {state['name']} refuses its command line: "
-            f"{_last_line(log, 'FatalInvalidCLIParameters')}",
+            f"{name}: {told} refuses its command line: {_last_line(log, 'FatalInvalidCLIParameters')}",
             "The control plane image and the chart are of different versions: set the image registry and tag in "
             "spec.values to those of the chart, or leave them out",
         )
@@ -102,21 +111,23 @@ def _cause_of_container(pod: str, state: Object, logs: Mapping[str, str]) -> Cau
         said = f"; it last said: {_last_line(log)}" if log.strip() else ""
         return Cause(
             Reason.CRASH_LOOP,
-            f"{pod}: container {state['name']} crashes ({reason or 'Error'}, {state.get('restartCount', 0)} restarts)"
-            f"{said}",
-            "Look at its log for the cause",
+            f"{name}: {told} crashes ({reason or 'Error'}, {state.get('restartCount', 0)} restarts){said}",
+            _see_log(pod, state["name"]),
         )
     return None
 
 
-def _cause_of_workload(workload: Object) -> Cause | None:
-    for condition in workload.get("status", {}).get("conditions") or []:
-        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-            message = condition.get("message", "")
-            reason = Reason.QUOTA if "quota" in message else Reason.API_REJECTED
-            remedy = "Raise the quota of the namespace" if reason is Reason.QUOTA else "Fix what refuses its Pods"
-            return Cause(reason, f"{workload['metadata']['name']} cannot make Pods: {message}", remedy)
-    return None
+def _told(container: str, inits: Collection[str], advice: Advice) -> str:
+    """Give a container in words, by what it is."""
+    if container in inits:
+        return f"init container {container}"
+    return f"sidecar container {container}" if container in advice.sidecars else f"container {container}"
+
+
+def _see_log(pod: Object, container: str = "") -> str:
+    metadata = pod["metadata"]
+    which = f" -c {container}" if container else ""
+    return f"Look at its log: kubectl logs -n {metadata['namespace']} {metadata['name']}{which}"
 
 
 def _container_states(pod: Object) -> list[Object]:

@@ -9,17 +9,20 @@
     │   ├── Forbidden         401, 403
     │   └── Rejected          400, 405, 415, 422: the object is wrong as it is
     │       └── Gone          410: a list cannot be gone on with where it was left
+    │   └── EvictionForbidden 429, 500: a PodDisruptionBudget does not allow the eviction
     ├── KindNotServed         the API server serves no such kind
     └── Unreachable           no answer, 429 or 5xx: worth another try
         └── WebhookUnreachable    an admission webhook does not answer, and nothing passes without it
 """
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 __all__ = [
     "ApiStatusError",
     "Conflict",
+    "EvictionForbidden",
     "Forbidden",
     "Gone",
     "KindNotServed",
@@ -81,6 +84,19 @@ class Gone(Rejected):
         """Goes on after the same object, with what is there now; None when the API server gives none."""
 
 
+class EvictionForbidden(ApiStatusError):
+    """A PodDisruptionBudget does not allow the eviction of a Pod, now or ever."""
+
+    def is_one(self) -> bool:
+        """Tell such an answer from those of an API server that is busy or broken, which have the same codes.
+
+        Source: k8s.io/kubernetes/pkg/registry/core/pod/storage/eviction.go.
+        """
+        if self.code == HTTPStatus.TOO_MANY_REQUESTS:
+            return any(cause.get("reason") == "DisruptionBudget" for cause in self.causes)
+        return self.code >= HTTPStatus.INTERNAL_SERVER_ERROR and "more than one PodDisruptionBudget" in self.message
+
+
 class KindNotServed(KubeError):
     """The API server serves no such kind."""
 
@@ -105,6 +121,8 @@ def from_status(code: int, body: Mapping[str, Any]) -> KubeError:
         return Rejected(code, body)
     if code == 500 and "failed calling webhook" in message:
         return WebhookUnreachable(message)
+    if (forbidden := EvictionForbidden(code, body)).is_one():
+        return forbidden
     if code == 429 or code >= 500:
         return Unreachable(str(body.get("message") or f"the API server answered with HTTP status {code}"))
     kinds: dict[int, type[ApiStatusError]] = {

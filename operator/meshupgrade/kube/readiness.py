@@ -13,7 +13,7 @@ from typing import Any
 from meshupgrade.kube.client import Kube, ObjectRef
 from meshupgrade.kube.errors import Unreachable
 
-__all__ = ["Readiness", "is_ready", "observe_readiness", "watch_readiness", "workload_refs"]
+__all__ = ["Readiness", "is_ready", "kept_back", "observe_readiness", "watch_readiness", "workload_refs"]
 
 Object = Mapping[str, Any]
 KINDS = ("Deployment", "StatefulSet", "DaemonSet")
@@ -51,17 +51,32 @@ def workload_refs(objects: Sequence[Object], namespace: str) -> list[ObjectRef]:
 
 
 def is_ready(workload: Object) -> bool:
-    """Tell whether a workload runs what its spec says, in full."""
+    """Tell whether a workload runs what its spec says, in full.
+
+    Pods that nobody replaces by himself need not be updated: those below the partition of a StatefulSet, and all of a
+    StatefulSet or a DaemonSet whose strategy is OnDelete.
+    """
     status = workload.get("status") or {}
     if status.get("observedGeneration", 0) < workload["metadata"].get("generation", 0):
         return False
+    kept = kept_back(workload)
     if workload["kind"] == "DaemonSet":
         wanted = status.get("desiredNumberScheduled", 0)
-        counts = (status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0))
+        updated, counts = status.get("updatedNumberScheduled", 0), (status.get("numberAvailable", 0),)
     else:
         wanted = workload["spec"].get("replicas", 1)
-        counts = tuple(status.get(name, 0) for name in ("updatedReplicas", "replicas", "availableReplicas"))
-    return all(count == wanted for count in counts)
+        updated = status.get("updatedReplicas", 0)
+        counts = tuple(status.get(name, 0) for name in ("replicas", "availableReplicas"))
+    enough = updated == wanted if kept == 0 else kept is None or updated >= wanted - kept
+    return enough and all(count == wanted for count in counts)
+
+
+def kept_back(workload: Object) -> int | None:
+    """Give how many Pods of a workload a rollout leaves as they are: none, those below a partition, or None for all."""
+    strategy = workload["spec"].get("updateStrategy") or {}
+    if strategy.get("type") == "OnDelete":
+        return None
+    return int((strategy.get("rollingUpdate") or {}).get("partition") or 0)
 
 
 async def observe_readiness(kube: Kube, refs: Sequence[ObjectRef]) -> Readiness:

@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from meshupgrade.domain.image_names import DEFAULT_REGISTRY
 from meshupgrade.oci.auth import Credentials
-from meshupgrade.oci.reference import DEFAULT_REGISTRY, ImageReference
+from meshupgrade.oci.reference import ImageReference
 
 __all__ = ["DockerConfigInvalid", "Keyring", "parse_docker_config"]
 

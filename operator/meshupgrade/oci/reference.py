@@ -1,24 +1,17 @@
 """Image references: ``host[:port]/repository[:tag][@sha256:…]``.
 
 The grammar is that of the OCI distribution specification, "Pulling manifests" (repository, tag), and of the OCI image
-specification, "Digests". Which first part of a name is a host, and what is meant without one, is Docker's custom,
-which every runtime follows.
+specification, "Digests".
 """
 
 import ipaddress
 import re
 from dataclasses import dataclass
 
+from meshupgrade.domain.image_names import DEFAULT_TAG, split_registry, split_tag
 from meshupgrade.oci.errors import ReferenceInvalid
 
 __all__ = ["ImageReference", "is_digest", "parse_reference"]
-
-DEFAULT_REGISTRY = "docker.io"
-DEFAULT_FOLDER = "library"
-DEFAULT_TAG = "latest"
-
-#: Older names of the default registry, which docker still writes into its own configuration.
-_ALIASES = {"index.docker.io": DEFAULT_REGISTRY}
 
 #: The specification leaves it to the registry; runtimes refuse more, and so does the name of a file.
 _MAX_REPOSITORY = 255
@@ -72,10 +65,10 @@ def parse_reference(text: str) -> ImageReference:
             f"image {_shown(text)}: an image is named without a scheme; write it as host/repository:tag"
         )
     rest, at, digest = text.partition("@")
-    name, tag = _split_tag(rest)
+    name, tag = split_tag(rest)
     if tag is None and not at:
         tag = DEFAULT_TAG
-    registry, repository = _split_registry(name)
+    registry, repository = split_registry(name)
     fault = _fault(registry, repository, tag, digest if at else None)
     if fault:
         raise ReferenceInvalid(f"image {_shown(text)}: {fault}")
@@ -85,27 +78,6 @@ def parse_reference(text: str) -> ImageReference:
 def is_digest(value: object) -> bool:
     """Tell whether this is a digest that can be verified here: sha256, which is what registries write."""
     return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
-
-
-def _split_tag(name: str) -> tuple[str, str | None]:
-    # A colon before the last slash belongs to a port.
-    folder, slash, last = name.rpartition("/")
-    last, colon, tag = last.partition(":")
-    return f"{folder}{slash}{last}", tag if colon else None
-
-
-def _split_registry(name: str) -> tuple[str, str]:
-    first, slash, rest = name.partition("/")
-    if not slash or not _is_host(first):
-        first, rest = DEFAULT_REGISTRY, name
-    registry = _ALIASES.get(first, first)
-    if registry == DEFAULT_REGISTRY and "/" not in rest:
-        rest = f"{DEFAULT_FOLDER}/{rest}"
-    return registry, rest
-
-
-def _is_host(first: str) -> bool:
-    return "." in first or ":" in first or first == "localhost" or first != first.lower()
 
 
 def _fault(registry: str, repository: str, tag: str | None, digest: str | None) -> str | None:

@@ -9,6 +9,7 @@ from meshupgrade.helm.errors import HelmError
 from meshupgrade.helm.process import Child
 from meshupgrade.kube.client import ObjectRef
 from meshupgrade.kube.readiness import workload_refs
+from meshupgrade.phases.addon_images import addon_refs
 from meshupgrade.phases.adoption import adopt
 from meshupgrade.phases.crds import lift_bootstrap
 from meshupgrade.phases.fit import release_fits
@@ -43,7 +44,9 @@ class ControlPlane:
         replaced = await self._upgrade(work) if upgraded else []
         await lift_bootstrap(work)
         assert work.live is not None
-        refs = workload_refs(work.live.objects(), work.namespace)
+        # A failing addon is no reason to go back, and its own phase may be what brings it up again.
+        addons = addon_refs(work, work.live)
+        refs = [ref for ref in workload_refs(work.live.objects(), work.namespace) if ref not in addons]
         readiness = await wait_healthy(work, refs, what="the control plane")
         if work.accepts(FindingName.IMMUTABLE_FIELD_CHANGED):
             await remove_orphans(work)

@@ -31,6 +31,7 @@ from meshupgrade.kube.errors import (
     Unreachable,
     WebhookUnreachable,
 )
+from meshupgrade.phases.addon_images import with_images
 from meshupgrade.phases.crds.record import read_record
 from meshupgrade.phases.preflight.check import together
 from meshupgrade.phases.replicas import autoscaled
@@ -67,10 +68,10 @@ async def look_for_drift(work: Work, at: datetime) -> Told | None:
 async def find_drift(work: Work) -> list[Drift]:
     """Give the objects of the release that runs that are not as its manifest says, and those that cannot be compared.
 
-    Raises Unreachable.
+    An addon's image is the one that the spec names, where the chart has no value to say it. Raises Unreachable.
     """
     assert work.live is not None
-    return await _look(work, work.live, work.live.objects())
+    return await _look(work, work.live, with_images(work, work.live))
 
 
 async def correct_drift(work: Work, drifts: Sequence[Drift]) -> tuple[list[Drift], list[Drift]]:

@@ -16,6 +16,7 @@ from meshupgrade.domain.values import (
 )
 from meshupgrade.domain.versions import parse_version
 from meshupgrade.helm.release import Release, ReleaseStatus
+from meshupgrade.phases.addon_images import image_paths, spec_values
 from meshupgrade.phases.shape import Work
 
 __all__ = ["desired_defaults", "desired_values", "no_longer_set", "release_fits"]
@@ -24,8 +25,8 @@ __all__ = ["desired_defaults", "desired_values", "no_longer_set", "release_fits"
 def desired_values(work: Work) -> dict[str, Any]:
     """Give the user's values to pass to Helm, complete: by the policy, and with the identity of the mesh that runs."""
     live: Mapping[str, Any] = work.live.config if work.live is not None else _new_identity(work)
-    spec_values = carry_identity(work.values, live, work.distribution.identity)
-    return user_values(work.spec.values_policy, spec_values, _base_config(work))
+    values = carry_identity(spec_values(work), live, work.distribution.identity)
+    return user_values(work.spec.values_policy, values, _base_config(work))
 
 
 def desired_defaults(work: Work, chart_defaults: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -33,12 +34,14 @@ def desired_defaults(work: Work, chart_defaults: Mapping[str, Any]) -> dict[str,
     base = _base(work)
     if work.spec.values_policy is not ValuesPolicy.REUSE or base is None:
         return None
-    return reused_defaults(base.defaults, _base_config(work), no_longer_set(work), chart_defaults)
+    # Where an addon's image stands the chart's own value stays, in whose form the spec's is given.
+    kept = [*no_longer_set(work), *image_paths(work)]
+    return reused_defaults(base.defaults, _base_config(work), kept, chart_defaults)
 
 
 def no_longer_set(work: Work) -> Sequence[Path]:
     """Give the paths that the spec set in the last verified release and does not set now."""
-    return removed_paths(map(from_pointer, work.values_set), work.values)
+    return removed_paths(map(from_pointer, work.values_set), spec_values(work))
 
 
 def release_fits(work: Work) -> bool:

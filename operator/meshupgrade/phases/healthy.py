@@ -6,9 +6,11 @@ from typing import Any
 
 from meshupgrade.api.v1alpha1.conditions import Reason
 from meshupgrade.helm.errors import HelmError, HelmTimedOut, HelmUnreachable, ReleaseLocked, WebhookUnreachable
+from meshupgrade.kube.causes import Cause
 from meshupgrade.kube.client import ObjectRef
-from meshupgrade.kube.diagnosis import Cause, diagnose
+from meshupgrade.kube.diagnosis import diagnose
 from meshupgrade.kube.readiness import Readiness, observe_readiness, watch_readiness
+from meshupgrade.phases.addon_images import advice_for
 from meshupgrade.phases.shape import Busy, PhaseFailed, Superseded, Work
 
 __all__ = ["helm_failure", "wait_healthy"]
@@ -70,7 +72,8 @@ async def _cause(work: Work, readiness: Readiness) -> Cause | None:
     def others_later(workload: Mapping[str, Any]) -> bool:
         return bool(workload["metadata"]["name"] != work.distribution.bootstrap.deployment)
 
-    return await diagnose(work.tools.kube, work.namespace, sorted(readiness.unready, key=others_later))
+    unready = sorted(readiness.unready, key=others_later)
+    return await diagnose(work.tools.kube, work.namespace, unready, lambda workload: advice_for(work, workload))
 
 
 def _not_ready(work: Work, what: str, readiness: Readiness, cause: Cause | None) -> PhaseFailed:

@@ -39,6 +39,7 @@ def later_hop(before: Work) -> Work:
         hops=before.hops[1:],
         charts=before.charts[1:],
         target=None,
+        chart_defaults=None,
         crd_looks=(),
         crd_reads=reads,
         planned_dues=(),

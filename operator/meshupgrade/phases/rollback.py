@@ -1,8 +1,11 @@
 """The rollback: the release brought back to its last verified revision, once, after the attempts are used up.
 
-Of the shape of a phase, and run by the engine alone. CRDs and the MeshConfig are not rolled back: CRDs only roll
-forward, and every version that was served stays served.
+Of the shape of a phase, and run by the engine alone. What the attempts that are rolled back changed in the MeshConfig
+is put back once the old control plane is up. CRDs are not rolled back: they only roll forward, and every version that
+was served stays served.
 """
+
+from dataclasses import replace
 
 from meshupgrade.api.v1alpha1.conditions import ConditionType, Reason
 from meshupgrade.api.v1alpha1.findings import FindingName
@@ -15,6 +18,7 @@ from meshupgrade.helm.release import Release, ReleaseStatus
 from meshupgrade.kube.readiness import observe_readiness, workload_refs
 from meshupgrade.phases.healthy import helm_failure, wait_healthy
 from meshupgrade.phases.immutable import delete_for_replacement, remove_orphans
+from meshupgrade.phases.mesh_config import restore_mesh_config
 from meshupgrade.phases.preflight.objects import what_is_refused
 from meshupgrade.phases.shape import Outcome, PhaseFailed, PhasePlan, Work
 
@@ -32,10 +36,14 @@ class Rollback:
         return PhasePlan(changes=[f"helm rollback of {work.release} to revision {work.need_verified()}"])
 
     async def apply(self, work: Work) -> Outcome:
-        """Roll back unless that is done, or was never needed, and wait until the old workloads are ready.
+        """Roll back unless that is done, or was never needed, wait for the old workloads, and restore the MeshConfig.
 
-        Raises PhaseFailed when the API server would refuse the old objects, or they do not become ready.
+        Raises PhaseFailed when the API server would refuse what was there before, or the workloads do not become ready.
         """
+        outcome = await self._bring_back(work)
+        return replace(outcome, message=outcome.message + await restore_mesh_config(work))
+
+    async def _bring_back(self, work: Work) -> Outcome:
         verified = work.need_verified()
         release = await work.storage.read(verified)
         refs = workload_refs(release.objects(), work.namespace)
@@ -108,3 +116,7 @@ class GoingBack(Rollback):
 
     name = Phase.CONTROL_PLANE
     condition = ConditionType.CONTROL_PLANE_UPGRADED
+
+    async def apply(self, work: Work) -> Outcome:
+        """Roll back as above; the MeshConfig has a phase of its own afterwards. Raises PhaseFailed."""
+        return await self._bring_back(work)

@@ -5,6 +5,7 @@ Errors::
     PhaseFailed      the attempt failed; counts against the budget
     Superseded       the spec changed while the phase could not go on; the new spec is planned at once
     Busy             somebody else works on the release; waited for, and no attempt is counted
+    Held             nothing more may be done for now; taken up again later, and no attempt is counted
 """
 
 import asyncio
@@ -20,14 +21,15 @@ import semver
 from meshupgrade.api.v1alpha1.conditions import AnyReason, ConditionStatus, ConditionType, Reason
 from meshupgrade.api.v1alpha1.findings import Finding, FindingName
 from meshupgrade.api.v1alpha1.names import OWNER_LABEL, owner_value
-from meshupgrade.api.v1alpha1.plan import AvailableVersion, PlannedValue
+from meshupgrade.api.v1alpha1.plan import AvailableVersion, PlannedImage, PlannedRestart, PlannedValue
 from meshupgrade.api.v1alpha1.spec import MeshUpgradeSpec, parse_duration
-from meshupgrade.api.v1alpha1.status import DataPlaneStatus, StorageMigration
+from meshupgrade.api.v1alpha1.status import DataPlaneStatus, RestartStatus, StorageMigration
 from meshupgrade.api.v1alpha1.status import Phase as PhaseName
 from meshupgrade.distributions import Distribution
 from meshupgrade.domain.crd_changes import ExpectedCRD, Look
 from meshupgrade.domain.ranges import Range, parse_range
 from meshupgrade.domain.secrets import Secrets
+from meshupgrade.domain.state import State
 from meshupgrade.domain.storage import Due
 from meshupgrade.helm.charts import ChartSource
 from meshupgrade.helm.driver import Helm, UpgradeRequest
@@ -37,7 +39,19 @@ from meshupgrade.helm.repository import ChartListing, ChartVersion, IndexCache
 from meshupgrade.helm.storage import ReleaseStorage, StoredRevision
 from meshupgrade.kube.client import Kube, ObjectRef
 
-__all__ = ["Busy", "Outcome", "PhaseFailed", "PhaseModule", "PhasePlan", "Superseded", "Target", "Tools", "Work"]
+__all__ = [
+    "Busy",
+    "Held",
+    "Outcome",
+    "PhaseFailed",
+    "PhaseModule",
+    "PhasePlan",
+    "SnapshotPlace",
+    "Superseded",
+    "Target",
+    "Tools",
+    "Work",
+]
 
 
 HISTORY_MAX = 10
@@ -58,6 +72,16 @@ class Superseded(Exception):
 
 class Busy(Exception):
     """Somebody else works on the release."""
+
+
+class Held(Exception):
+    """Nothing more may be done for now: suspended, paused, or outside of the windows."""
+
+    def __init__(self, state: State, message: str, pause: float | None = None) -> None:
+        """``pause`` is in seconds; without it the mesh is looked at as often as the state asks for."""
+        self.state = state
+        self.pause = pause
+        super().__init__(message)
 
 
 @dataclass(frozen=True)
@@ -89,8 +113,27 @@ class Target:
     """Fields, each after its object, that the chart renders anew each time."""
 
 
-async def _keep_nowhere(_: StorageMigration | None) -> None:
+async def _keep_nowhere(_: object) -> None:
     """For a Work without a status."""
+
+
+async def _go_on() -> None:
+    """For a Work that nobody holds."""
+
+
+@dataclass(frozen=True)
+class SnapshotPlace:
+    """The Secret in which an attempt keeps what the MeshConfig was before it, and what it made of it."""
+
+    name: str
+    owner: ObjectRef
+    """The MeshUpgrade."""
+
+    kept: frozenset[str]
+    """The other snapshots that history names."""
+
+    record: Callable[[str], Awaitable[None]]
+    """Name the Secret in history."""
 
 
 @dataclass
@@ -146,6 +189,9 @@ class Work:
     begun_hop: semver.Version | None = None
     """The hop in which a run died, or failed, on its way to the goal."""
 
+    chart_defaults: Mapping[str, Any] | None = field(default=None, repr=False)
+    """The chart's own values, once the chart of the target was fetched."""
+
     source: ChartSource | None = None
     """The chart repository with its login."""
 
@@ -200,8 +246,27 @@ class Work:
     keep_migration: Callable[[StorageMigration | None], Awaitable[None]] = _keep_nowhere
     """Record how far it has come, before it goes on; None when it is over."""
 
+    hold: Callable[[], Awaitable[None]] = _go_on
+    """Awaited at each safe point after the hops. Raises Held and Superseded."""
+
+    restart: RestartStatus | None = None
+    """How far the restart of the data plane had come when the run began."""
+
+    keep_restart: Callable[[RestartStatus], Awaitable[None]] = _keep_nowhere
+    """Record how far it has come, before it goes on."""
+
     verified: int | None = None
     """The last revision that history records as verified and Helm still stores: where a rollback goes."""
+
+    preset_revision: int | None = None
+    """The stored revision whose defaults the MeshConfig was last brought up to; None when that is not known."""
+
+    snapshot: SnapshotPlace | None = None
+    """Where the MeshConfig of before the attempt is kept; None at rest."""
+
+    undo: Sequence[str] | None = None
+    """Going back: the snapshots of the attempts to undo in the MeshConfig, the newest first. None when going forward.
+    """
 
     @property
     def release(self) -> str:
@@ -280,6 +345,12 @@ class PhasePlan:
 
     values: Sequence[PlannedValue] = ()
     """Of the MeshConfig phase, the fields that change."""
+
+    data_plane: PlannedRestart | None = None
+    """Of the DataPlane phase, what is restarted; None when the spec wants no restarts."""
+
+    addons: Sequence[PlannedImage] = ()
+    """Of the Addons phase, the images that it sets on Deployments."""
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,12 @@ from meshupgrade.api.v1alpha1.spec import (
     CRDSource,
     DistributionName,
     DriftPolicy,
+    MeshConfigDefaults,
     MeshUpgradeSpec,
     Mode,
     OnFailure,
     PathPolicy,
+    Restart,
     ValuesKind,
     ValuesPolicy,
     parse_duration,
@@ -63,6 +65,15 @@ windows = objects(
         "timeZone": st.sampled_from(["UTC", "Etc/GMT+5", "America/Argentina/Buenos_Aires"]),
     },
 )
+labels = st.dictionaries(st.sampled_from(["a", "b"]), st.sampled_from(["", "x"]), max_size=2)
+expressions = st.lists(
+    objects(
+        {"key": st.just("a"), "operator": st.sampled_from(["In", "NotIn", "Exists", "DoesNotExist"])},
+        {"values": st.lists(st.just("x"), max_size=1)},
+    ),
+    max_size=2,
+)
+images = st.sampled_from(["prom/prometheus:v2", "r.example:5000/a/b@sha256:0"])
 specs = objects(
     {
         "version": versions,
@@ -130,7 +141,33 @@ specs = objects(
                 "namespaces": st.just({"a.example": "default"}),
             },
         ),
-        "meshConfig": objects({}, {"patch": free_objects}),
+        "meshConfig": objects(
+            {}, {"patch": free_objects, "defaults": st.sampled_from([str(choice) for choice in MeshConfigDefaults])}
+        ),
+        "dataPlane": objects(
+            {},
+            {
+                "restart": st.sampled_from([str(choice) for choice in Restart]),
+                "sidecarImage": st.just("r.example/pipy:1@sha256:0"),
+                "canary": objects({"namespace": st.just("canary")}, {"soak": durations}),
+                "maxUnavailable": st.integers(1, 10**6) | st.builds("{}%".format, st.integers(1, 100)),
+                "namespaceSelector": objects({}, {"matchLabels": labels, "matchExpressions": expressions}),
+                "exclude": st.lists(
+                    objects(
+                        {},
+                        {
+                            "namespace": st.just("shop"),
+                            "kind": st.sampled_from(["Deployment", "StatefulSet", "DaemonSet"]),
+                            "name": st.just("cart"),
+                        },
+                    ),
+                    max_size=2,
+                ),
+                "failureThreshold": st.integers(0, 1000),
+                "timeout": durations,
+            },
+        ),
+        "addons": objects({}, dict.fromkeys(("prometheus", "grafana", "jaeger"), objects({"image": images}, {}))),
         "fieldOfANewerOperator": st.integers(),
     },
 )
@@ -147,7 +184,7 @@ def test_what_the_schema_lets_in_is_read_and_kept(spec: dict[str, Any]) -> None:
 def test_the_strategy_above_names_every_field() -> None:
     assert set(SCHEMA["properties"]) == {
         "version", "mesh", "chart", "values", "valuesPolicy", "valuesFrom", "installIfMissing", "upgrade", "crds",
-        "meshConfig", "mode", "suspend", "interval", "driftPolicy",
+        "meshConfig", "dataPlane", "addons", "mode", "suspend", "interval", "driftPolicy",
     }  # fmt: skip
 
 
@@ -161,6 +198,13 @@ def test_defaults() -> None:
     assert parse_duration(spec.upgrade.timeout) == timedelta(minutes=5)
     assert spec.upgrade.retries == 2
     assert spec.mesh_config.patch == {}
+    assert (spec.data_plane.restart, spec.data_plane.max_unavailable) == (Restart.NEVER, "25%")
+
+
+@pytest.mark.parametrize("share", [0, -1, "0%", "101%", "25", "a%", "", "25 %"])
+def test_no_share_of_the_workloads(share: object) -> None:
+    with pytest.raises(ValidationError, match="1%"):
+        MeshUpgradeSpec.model_validate({**MINIMAL, "dataPlane": {"maxUnavailable": share}})
 
 
 @pytest.mark.parametrize(
@@ -188,6 +232,11 @@ def test_defaults() -> None:
         ({"values": []}, ("values",)),
         ({"chart": {"name": ""}}, ("chart", "name")),
         ({"crds": {"imageRef": ""}}, ("crds", "imageRef")),
+        ({"dataPlane": {"restart": "Sometimes"}}, ("dataPlane", "restart")),
+        ({"dataPlane": {"failureThreshold": -1}}, ("dataPlane", "failureThreshold")),
+        ({"dataPlane": {"canary": {"soak": "5m"}}}, ("dataPlane", "canary", "namespace")),
+        ({"dataPlane": {"exclude": [{"kind": "Job"}]}}, ("dataPlane", "exclude", 0, "kind")),
+        ({"addons": {"grafana": {}}}, ("addons", "grafana", "image")),
     ],
 )
 def test_what_is_wrong_is_named_by_its_place(change: dict[str, Any], where: tuple[str, ...]) -> None:

@@ -3,7 +3,7 @@
 import copy
 from typing import Any
 
-from meshupgrade.domain.managed_fields import identity, owners, with_owner, without_manager
+from meshupgrade.domain.managed_fields import identity, last_writer, owners, with_owner, without_manager
 
 REPLICAS = ("spec", "replicas")
 HELM = {"manager": "helm", "operation": "Apply", "apiVersion": "apps/v1"}
@@ -39,3 +39,16 @@ def test_an_owner_comes_back_to_the_entry_that_it_has_or_to_a_new_one() -> None:
     assert again[0]["fieldsV1"] == {"f:spec": {"f:template": {}, "f:replicas": {}}}
     assert identity(again[1]) == SCALE
     assert before == kept
+
+
+def test_who_wrote_last() -> None:
+    path = ("spec", "template")
+    managed = [
+        {**entry({"manager": "helm"}, {"f:spec": {"f:template": {"f:spec": {}}}}), "time": "2026-01-01T00:00:00Z"},
+        {**entry({"manager": "healer"}, {"f:spec": {"f:template": {}}}), "time": "2026-01-02T00:00:00Z"},
+        {**entry({"manager": "scaler"}, {"f:spec": {"f:replicas": {}}}), "time": "2026-01-03T00:00:00Z"},
+        {**entry({"manager": "meshupgrade"}, {"f:spec": {"f:template": {}}}), "time": "2026-01-04T00:00:00Z"},
+    ]
+    assert last_writer(managed, path, without="meshupgrade") == "healer"
+    assert last_writer(managed[:1], path, without="meshupgrade") == "helm"
+    assert last_writer(managed[3:], path, without="meshupgrade") == ""

@@ -17,6 +17,7 @@ from meshupgrade.api.v1alpha1.plan import (
     PlannedHop,
     PlannedImage,
     PlannedObject,
+    PlannedRestart,
     PlannedValue,
     PlannedVersion,
     SchemaChange,
@@ -114,6 +115,8 @@ def test_plans_that_do_the_same_have_one_digest(other: Plan) -> None:
         plan(hops=[hop(images=[PlannedImage(workload="Deployment n/d", container="c", before="a:1", after="a:3")])]),
         plan(hops=[hop(storage=[])]),
         plan(mesh_config=[]),
+        plan(data_plane=PlannedRestart(target="1.1.0-a")),
+        plan(addons=[PlannedImage(workload="Deployment n/g", container="grafana", before="g:1", after="g:2")]),
         plan(mesh_config=[PlannedValue(path="spec.a", before=1, after=3)]),
         plan(mesh_config=[PlannedValue(path="spec.a", secret=True)]),
         plan(findings=[]),
@@ -144,6 +147,7 @@ def test_the_plan_in_short() -> None:
         hops=[first, second],
         findings=[finding(severity) for severity in weights],
         estimate_seconds=9.5,
+        data_plane=PlannedRestart(target="1.2.0-a", workloads=12, waves=4, wave_size=3),
     )
     short = summarize(made, secret="s", inputs="i", approved=True, carried=False)
     assert short.model_dump(exclude={"created_at"}) == {
@@ -162,6 +166,8 @@ def test_the_plan_in_short() -> None:
         "recreated": 3,
         "deleted": 4,
         "restarts": 3,
+        "data_plane": 12,
+        "waves": 4,
         "errors": 1,
         "risks": 2,
         "warnings": 3,
@@ -326,7 +332,7 @@ NOTHING: dict[str, Any] = {"crds": [], "objects": [], "storage": []}
             [(Phase.CONTROL_PLANE, False)],
         ),
         ({"storage": ["c in v2"]}, [], False, [(Phase.STORAGE, False)]),
-        ({}, [finding(Severity.RISK)], True, [(Phase.MESH_CONFIG, False)]),
+        ({}, [finding(Severity.RISK)], True, [(Phase.MESH_CONFIG, True)]),
     ],
 )
 def test_what_a_rollback_takes_back(
@@ -339,3 +345,18 @@ def test_what_a_rollback_takes_back(
     assert all(each.note for each in found)
     if any(one.name is FindingName.ROLLBACK_BLOCKED for one in findings):
         assert [each.note for each in found] == ["no way back"]
+
+
+def test_workloads_that_come_and_go_do_not_change_the_digest() -> None:
+    few, many = (PlannedRestart(target="1.1.0-a", workloads=count, waves=count, wave_size=1) for count in (0, 7))
+    assert plan_digest(plan(data_plane=few)) == plan_digest(plan(data_plane=many))
+    assert plan_digest(plan(data_plane=few)) != plan_digest(plan(data_plane=PlannedRestart(target="1.1.0-b")))
+
+
+def test_a_restart_alone_is_a_plan_that_changes_something() -> None:
+    nothing = plan(hops=[], mesh_config=[])
+    assert not nothing.model_copy(update={"data_plane": PlannedRestart(target="1.1.0-a")}).changes()
+    restart = PlannedRestart(target="1.1.0-a", workloads=1)
+    assert nothing.model_copy(update={"data_plane": restart}).changes()
+    told = reversibility([], [], [], restart)
+    assert [(item.phase, item.reversible) for item in told] == [(Phase.DATA_PLANE, False)]

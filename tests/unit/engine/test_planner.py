@@ -7,6 +7,7 @@ from meshupgrade.api.v1alpha1.plan import PlannedValue
 from meshupgrade.api.v1alpha1.status import HistoryAction, HistoryEntry, HistoryState
 from meshupgrade.domain.secrets import Secrets
 from meshupgrade.engine.planner import make_back_plan
+from meshupgrade.engine.planning import Afterwards
 from meshupgrade.phases.shape import Tools
 from tests.unit.phases.works import make_release, make_work
 
@@ -22,7 +23,7 @@ def test_values_that_may_have_come_out_of_a_secret_are_told_by_path_alone() -> N
          "action": HistoryAction.UPGRADE}
     )  # fmt: skip
     back = make_release(version="1.2.2", revision=1, config={"token": "before", "tag": "new"})
-    plan = make_back_plan(work, back, entry, [], [], [], AT)
+    plan = make_back_plan(work, back, entry, [], Afterwards(), [], AT)
     assert plan.hops[0].values == [
         PlannedValue(path="gone.a", secret=True),
         PlannedValue(path="level", before="info"),

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from meshupgrade.api.v1alpha1.conditions import Reason
-from meshupgrade.kube.diagnosis import _cause_of_workload, _crashed, cause_of_pod
+from meshupgrade.kube.causes import of_data_plane
+from meshupgrade.kube.diagnosis import _crashed, cause_of_pod
 
 IMAGE = "r.example/osm-edge-controller:1.3.0"
 RUNNING = {"running": {"startedAt": "2026-11-22T18:00:00Z"}}
@@ -95,7 +96,7 @@ NAME = "Pod osm-controller-7d4f"
             pod(waiting("PodInitializing"), init=(waiting("ImagePullBackOff", name="init-osm-bootstrap"),)),
             {},
             Reason.IMAGE_PULL,
-            f"{NAME}: the image {IMAGE} of container init-osm-bootstrap cannot be pulled (ImagePullBackOff)",
+            f"{NAME}: the image {IMAGE} of init container init-osm-bootstrap cannot be pulled (ImagePullBackOff)",
             id="image of an init container",
         ),
         pytest.param(
@@ -198,31 +199,6 @@ def test_a_long_line_is_cut() -> None:
     assert len(cause.message) < 700
 
 
-@pytest.mark.parametrize(
-    ("message", "reason"),
-    [
-        ('pods "a" is forbidden: exceeded quota: pods, requested: pods=1, used: pods=4, limited: pods=4', Reason.QUOTA),
-        ('pods "a" is forbidden: error looking up service account osm-system/osm: not found', Reason.API_REJECTED),
-    ],
-)
-def test_a_workload_that_cannot_make_its_pods(message: str, reason: Reason) -> None:
-    conditions = [
-        {"type": "Progressing", "status": "True", "message": "ReplicaSet is progressing"},
-        {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message},
-    ]
-    cause = _cause_of_workload({"metadata": {"name": "osm-controller"}, "status": {"conditions": conditions}})
-    assert cause is not None
-    assert (cause.reason, cause.message) == (reason, f"osm-controller cannot make Pods: {message}")
-
-
-@pytest.mark.parametrize(
-    "status",
-    [{}, {"conditions": None}, {"conditions": [{"type": "ReplicaFailure", "status": "False", "message": "quota"}]}],
-)
-def test_a_workload_that_makes_its_pods_has_no_cause(status: dict[str, Any]) -> None:
-    assert _cause_of_workload({"metadata": {"name": "osm-controller"}, "status": status}) is None
-
-
 def test_logs_are_read_of_containers_that_crashed() -> None:
     status = pod(
         container(RUNNING, name="well"),
@@ -232,3 +208,53 @@ def test_logs_are_read_of_containers_that_crashed() -> None:
         init=(waiting("CrashLoopBackOff", restarts=1, name="init"),),
     )
     assert _crashed(status) == ["init", "restarted", "crashed"]
+
+
+OTHERS = of_data_plane(["sidecar", "osm-init"])
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "remedy"),
+    [
+        pytest.param(
+            pod(waiting("ImagePullBackOff", name="sidecar")),
+            f"{NAME}: the image {IMAGE} of sidecar container sidecar cannot be pulled (ImagePullBackOff)",
+            "Set spec.dataPlane.sidecarImage to an image that exists and that the nodes may pull",
+            id="image of the sidecar",
+        ),
+        pytest.param(
+            pod(waiting("PodInitializing", name="app"), init=(waiting("ErrImagePull", name="osm-init"),)),
+            f"{NAME}: the image {IMAGE} of init container osm-init cannot be pulled (ErrImagePull)",
+            "Set spec.dataPlane.sidecarImage to an image that exists and that the nodes may pull",
+            id="image of the init container",
+        ),
+        pytest.param(
+            pod(waiting("ImagePullBackOff", name="app")),
+            f"{NAME}: the image {IMAGE} of container app cannot be pulled (ImagePullBackOff)",
+            "Correct the image of the workload, or its imagePullSecrets",
+            id="its own image",
+        ),
+        pytest.param(
+            pod(waiting("CrashLoopBackOff", restarts=2, name="sidecar")),
+            f"{NAME}: sidecar container sidecar crashes (CrashLoopBackOff, 2 restarts)",
+            "Look at its log: kubectl logs -n osm-system osm-controller-7d4f -c sidecar",
+            id="the sidecar crashes",
+        ),
+        pytest.param(
+            pod(waiting("PodInitializing", name="app"), init=(container({"terminated": CRASHED}, name="osm-init"),)),
+            f"{NAME}: init container osm-init crashes (Error, 0 restarts)",
+            "Look at its log: kubectl logs -n osm-system osm-controller-7d4f -c osm-init",
+            id="the init container crashes",
+        ),
+        pytest.param(
+            pod(conditions=(unschedulable("0/1 nodes are available: 1 Insufficient cpu."),)),
+            f"{NAME} cannot be scheduled: 0/1 nodes are available: 1 Insufficient cpu",
+            "Add nodes or free resources, or lower the requests of the workload",
+            id="no room",
+        ),
+    ],
+)
+def test_what_is_told_of_a_workload_of_the_data_plane(status: dict[str, Any], message: str, remedy: str) -> None:
+    cause = cause_of_pod(status, {}, OTHERS)
+    assert cause is not None
+    assert (cause.message, cause.remedy) == (message, remedy)

@@ -7,6 +7,7 @@ import pytest
 from meshupgrade.kube.errors import (
     ApiStatusError,
     Conflict,
+    EvictionForbidden,
     Forbidden,
     Gone,
     KubeError,
@@ -53,6 +54,26 @@ def test_which_error_a_code_is(code: int, kind: type[KubeError]) -> None:
 )
 def test_not_every_500_is_worth_another_try(message: str, kind: type[KubeError]) -> None:
     assert type(from_status(500, {"message": message})) is kind
+
+
+@pytest.mark.parametrize(
+    ("code", "body", "kind"),
+    [
+        (429, {"details": {"causes": [{"reason": "DisruptionBudget", "message": "needs 2"}]}}, EvictionForbidden),
+        (
+            500,
+            {"message": "This pod has more than one PodDisruptionBudget, which ... does not support."},
+            EvictionForbidden,
+        ),
+        (429, {"message": "too many requests"}, Unreachable),
+        (429, {"details": {"causes": [{"reason": "Other"}]}}, Unreachable),
+        (404, {"message": "more than one PodDisruptionBudget"}, NotFound),
+    ],
+)
+def test_a_forbidden_eviction_is_no_api_server_that_is_busy(
+    code: int, body: dict[str, Any], kind: type[KubeError]
+) -> None:
+    assert type(from_status(code, body)) is kind
 
 
 @pytest.mark.parametrize("code", [422, 503])

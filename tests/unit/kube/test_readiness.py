@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from meshupgrade.kube.client import ObjectRef
-from meshupgrade.kube.readiness import Readiness, is_ready, workload_refs
+from meshupgrade.kube.readiness import Readiness, is_ready, kept_back, workload_refs
 
 
 def workload(kind: str, spec: dict[str, Any], status: dict[str, Any] | None, generation: int = 2) -> dict[str, Any]:
@@ -72,6 +72,34 @@ def test_replicas(kind: str, spec: dict[str, Any], status: dict[str, Any] | None
 )
 def test_daemons(status: dict[str, Any] | None, ready: bool) -> None:
     assert is_ready(workload("DaemonSet", {}, status)) is ready
+
+
+@pytest.mark.parametrize(
+    ("kind", "strategy", "status", "kept", "ready"),
+    [
+        # Those below the partition stay as they are; what is rolled by a change of it may be more.
+        ("StatefulSet", {"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}, replicas(1, 3, 3), 2, True),
+        ("StatefulSet", {"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}, replicas(3, 3, 3), 2, True),
+        ("StatefulSet", {"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}, replicas(0, 3, 3), 2, False),
+        ("StatefulSet", {"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}, replicas(1, 3, 2), 2, False),
+        ("StatefulSet", {"type": "RollingUpdate", "rollingUpdate": {"partition": 9}}, replicas(0, 3, 3), 9, True),
+        ("StatefulSet", {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}, replicas(2, 3, 3), 0, False),
+        ("StatefulSet", {"type": "RollingUpdate"}, replicas(2, 3, 3), 0, False),
+        ("StatefulSet", {"type": "OnDelete"}, replicas(0, 3, 3), None, True),
+        ("StatefulSet", {"type": "OnDelete"}, replicas(0, 3, 2), None, False),
+        ("StatefulSet", {"type": "OnDelete"}, replicas(0, 3, 3, seen=1), None, False),
+        ("DaemonSet", {"type": "OnDelete"}, daemons(3, 0, 3), None, True),
+        ("DaemonSet", {"type": "OnDelete"}, daemons(3, 3, 2), None, False),
+        ("DaemonSet", {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1}}, daemons(3, 2, 3), 0, False),
+        ("Deployment", {}, replicas(3, 3, 3), 0, True),
+    ],
+)
+def test_pods_that_no_rollout_replaces_need_not_be_updated(
+    kind: str, strategy: dict[str, Any], status: dict[str, Any], kept: int | None, ready: bool
+) -> None:
+    found = workload(kind, {"replicas": 3, "updateStrategy": strategy}, status)
+    assert kept_back(found) == kept
+    assert is_ready(found) is ready
 
 
 def test_workloads_of_a_manifest() -> None:

@@ -75,6 +75,15 @@ class FindingName(StrEnum):
 
     # MeshConfig
     MESH_CONFIG_PATCH_INVALID = "MeshConfigPatchInvalid"
+    MESH_CONFIG_CONFLICT = "MeshConfigConflict"
+    MESH_CONFIG_SNAPSHOT_MISSING = "MeshConfigSnapshotMissing"
+
+    # DataPlane
+    CANARY_NOT_IN_MESH = "CanaryNotInMesh"
+    WORKLOAD_NOT_RESTARTABLE = "WorkloadNotRestartable"
+
+    # Addons
+    ADDON_MISSING = "AddonMissing"
 
 
 RISKS = (

@@ -58,6 +58,21 @@ APPROVED_PLAN: Final = f"{GROUP}/approved-plan"
 ROLLBACK_REQUESTED: Final = f"{GROUP}/rollback-requested"
 """Annotation on a MeshUpgrade: the verified revision to roll back to, once."""
 
+RESTARTED_FOR: Final = f"{GROUP}/restarted-for"
+"""Annotation on a Pod template: what its workload was restarted for. Ours alone, so that nobody else undoes it."""
+
+RESTARTED_AT: Final = f"{GROUP}/restarted-at"
+"""Annotation beside that one: when, so that Pods that are replaced one by one can be told from those of before."""
+
+RESTART: Final = f"{GROUP}/restart"
+"""Annotation on a workload or a namespace: Never keeps the operator from restarting it."""
+
+SNAPSHOT_OF: Final = f"{GROUP}/snapshot-of"
+"""Label on a Secret with the MeshConfig as it was before a patch: the uid of the MeshUpgrade."""
+
+ADDON_IMAGE: Final = f"{GROUP}/addon-image"
+"""Annotation on the Deployment of an addon: for which revision of the release the operator set which image."""
+
 EXPORT_OF: Final = f"{GROUP}/export-of"
 """Label on a Secret with custom resources of a CRD that changes its scope: a digest of the CRD's name."""
 

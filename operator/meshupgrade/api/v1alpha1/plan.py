@@ -87,6 +87,17 @@ class PlannedValue(ApiModel):
     secret: bool = Field(default=False, description="Whether it is not shown.")
 
 
+class PlannedRestart(ApiModel):
+    """How the data plane is restarted after the hops, as far as can be told before them."""
+
+    target: str = Field(description="What the workloads are restarted for.", max_length=160)
+    workloads: int = Field(default=0, description="Workloads to restart.")
+    names: list[str] = Field(default_factory=list, description="Some of them, in their order.", max_length=500)
+    waves: int = Field(default=0, description="Waves in all.")
+    wave_size: int = Field(default=0, description="Workloads in a wave at most.")
+    canary: str = Field(default="", description="Namespace whose workloads come first.", max_length=63)
+
+
 class PlannedHop(ApiModel):
     """One step from a version to the next."""
 
@@ -126,6 +137,12 @@ class Plan(ApiModel):
     target: str = Field(description="The version to reach.")
     hops: list[PlannedHop] = Field(default_factory=list, description="The steps, in order.", max_length=MAX_HOPS)
     mesh_config: list[PlannedValue] = Field(default_factory=list, description="Fields of the MeshConfig that change.")
+    data_plane: PlannedRestart | None = Field(
+        default=None, description="How the data plane is restarted; absent when the spec wants no restarts."
+    )
+    addons: list[PlannedImage] = Field(
+        default_factory=list, description="Images of addons that are set on Deployments, where no value says them."
+    )
     findings: list[Finding] = Field(default_factory=list, description="What was found.")
     interruptions: list[str] = Field(default_factory=list, description="What does not work meanwhile.")
     reversibility: list[Reversibility] = Field(default_factory=list, description="What a rollback takes back.")
@@ -138,7 +155,8 @@ class Plan(ApiModel):
         hops = any(
             hop.crds or hop.objects or hop.values or hop.storage or hop.version != hop.previous for hop in self.hops
         )
-        return hops or bool(self.mesh_config)
+        restarts = self.data_plane is not None and self.data_plane.workloads > 0
+        return hops or bool(self.mesh_config) or restarts or bool(self.addons)
 
 
 class PlanSummary(ApiModel):
@@ -166,6 +184,8 @@ class PlanSummary(ApiModel):
     recreated: int = Field(default=0, description="Objects that are deleted and created again.")
     deleted: int = Field(default=0, description="Objects that are deleted.")
     restarts: int = Field(default=0, description="Workloads of the release whose Pods are replaced.")
+    data_plane: int = Field(default=0, description="Workloads of the data plane that are restarted.")
+    waves: int = Field(default=0, description="Waves in which they are.")
     errors: int = Field(default=0, description="Findings that never pass.")
     risks: int = Field(default=0, description="Findings that pass when they are accepted.")
     warnings: int = Field(default=0, description="Findings to look at.")

@@ -52,6 +52,8 @@ def _rows(schema: Mapping[str, Any], path: str) -> Iterator[tuple[str, str, str]
 def _type(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
         return " or ".join(f"`{value}`" for value in schema["enum"])
+    if schema.get("x-kubernetes-int-or-string"):
+        return "integer or string"
     if schema["type"] == "array":
         return f"list of {_type(schema['items'])}"
     return str(schema["type"])

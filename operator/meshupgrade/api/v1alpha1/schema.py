@@ -29,6 +29,9 @@ def _structural(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict
     node = _resolved(node, definitions)
     result = {key: node[key] for key in KEPT if key in node}
     result |= {key: value for key, value in node.items() if key.startswith("x-kubernetes-")}
+    if result.get("x-kubernetes-int-or-string"):
+        # Of two types, so none is named. Source: the same page, "IntOrString".
+        result.pop("type", None)
     if "default" in node and (told := _told(node["default"])):
         result["description"] = f"{result.get('description', '')} Default: {told}.".strip()
     if "properties" in node:

@@ -3,7 +3,7 @@
 import re
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 from pydantic.config import JsonDict
@@ -75,6 +75,21 @@ class DriftPolicy(StrEnum):
     WARN = "Warn"
     CORRECT = "Correct"
     IGNORE = "Ignore"
+
+
+class MeshConfigDefaults(StrEnum):
+    """What becomes of the MeshConfig when a release brings new defaults for it."""
+
+    KEEP = "Keep"
+    MERGE = "Merge"
+
+
+class Restart(StrEnum):
+    """Which workloads of the data plane are restarted."""
+
+    NEVER = "Never"
+    WHEN_OUTDATED = "WhenOutdated"
+    ALWAYS = "Always"
 
 
 class ValuesKind(StrEnum):
@@ -305,6 +320,157 @@ class MeshConfigSpec(ApiModel):
         default_factory=dict,
         description="JSON merge patch (RFC 7386) on the spec of the MeshConfig, applied after the control plane.",
     )
+    defaults: MeshConfigDefaults = Field(
+        default=MeshConfigDefaults.KEEP,
+        description=(
+            "Keep: the MeshConfig keeps its fields, whatever the release's defaults are by now. Merge: a field that "
+            "still has the default of the release before takes the new default; one that was changed stays."
+        ),
+    )
+
+
+class CanarySpec(ApiModel):
+    """The namespace whose workloads are restarted first."""
+
+    namespace: str = Field(description="A namespace of the mesh.", min_length=1, max_length=63)
+    soak: str = Field(
+        default="5m",
+        description="How long its workloads have to stay healthy before the next wave, such as 5m.",
+        max_length=16,
+        json_schema_extra=cel(
+            f"self != '' && self.matches('{DURATION_PATTERN}') && duration(self) >= duration('1s')"
+            " && duration(self) <= duration('24h')",
+            "dataPlane.canary.soak must be a duration between 1s and 24h, such as 90s, 5m or 1h30m",
+        ),
+    )
+
+    @field_validator("soak")
+    @classmethod
+    def _soak_is_a_duration(cls, value: str) -> str:
+        parse_duration(value)
+        return value
+
+
+class LabelRequirement(ApiModel):
+    """One expression of a label selector."""
+
+    key: str = Field(description="The label.", min_length=1, max_length=317)
+    operator: Literal["In", "NotIn", "Exists", "DoesNotExist"] = Field(description="How it is compared.")
+    values: list[Annotated[str, Field(max_length=63)]] = Field(
+        default_factory=list, description="With what, for In and NotIn.", max_length=64
+    )
+
+
+class LabelSelector(ApiModel):
+    """A label selector as everywhere in Kubernetes; an empty one selects everything."""
+
+    match_labels: dict[str, Annotated[str, Field(max_length=63)]] = Field(
+        default_factory=dict, description="Labels and the values that they have.", max_length=32
+    )
+    match_expressions: list[LabelRequirement] = Field(
+        default_factory=list, description="Expressions, all of which hold.", max_length=32
+    )
+
+
+class WorkloadSelector(ApiModel):
+    """Names workloads; what is left out matches all."""
+
+    namespace: str | None = Field(default=None, description="Their namespace.", min_length=1, max_length=63)
+    kind: Literal["Deployment", "StatefulSet", "DaemonSet"] | None = Field(default=None, description="Their kind.")
+    name: str | None = Field(default=None, description="Their name.", min_length=1, max_length=253)
+
+
+class DataPlaneSpec(ApiModel):
+    """What becomes of the workloads of the mesh, whose Pods keep the sidecar that they were made with."""
+
+    restart: Restart = Field(
+        default=Restart.NEVER,
+        description=(
+            "Never: outdated sidecars are counted. WhenOutdated: workloads with Pods that do not run the sidecar that "
+            "is injected now are restarted, in waves. Always: all workloads are, once for each target."
+        ),
+    )
+    sidecar_image: str | None = Field(
+        default=None,
+        description="Image of the sidecar: sets the fields of the MeshConfig that say so. Best with a digest.",
+        min_length=1,
+        max_length=1024,
+        json_schema_extra=cel(
+            "!self.matches('[[:space:]]') && !self.matches('^[a-z]+://')",
+            "dataPlane.sidecarImage must be an image such as flomesh/pipy:0.90.0-18@sha256:…, without a scheme",
+        ),
+    )
+    canary: CanarySpec | None = Field(
+        default=None, description="A namespace whose workloads come first, and have to prove themselves."
+    )
+    max_unavailable: int | str = Field(
+        default="25%",
+        description=(
+            "How many workloads a wave restarts at most: a number, or a percentage of the mesh's workloads, rounded "
+            "down; at least one."
+        ),
+        json_schema_extra={
+            "x-kubernetes-int-or-string": True,
+            **cel(
+                "type(self) == int ? self >= 1 : self.matches('^(100|[1-9][0-9]?)%$')",
+                "dataPlane.maxUnavailable must be a number from 1 on, or a percentage from 1% to 100%",
+            ),
+        },
+    )
+    namespace_selector: LabelSelector | None = Field(
+        default=None, description="Only workloads in namespaces with these labels are restarted. Default: all."
+    )
+    exclude: list[WorkloadSelector] = Field(
+        default_factory=list, description="Workloads that are not restarted.", max_length=64
+    )
+    failure_threshold: int = Field(
+        default=0, ge=0, le=1000, description="How many workloads may fail to come back before no more are restarted."
+    )
+    timeout: str = Field(
+        default="10m",
+        description="How long the workloads of one wave may take to come back, such as 10m.",
+        max_length=16,
+        json_schema_extra=cel(
+            f"self != '' && self.matches('{DURATION_PATTERN}') && duration(self) >= duration('1s')"
+            " && duration(self) <= duration('24h')",
+            "dataPlane.timeout must be a duration between 1s and 24h, such as 90s, 5m or 1h30m",
+        ),
+    )
+
+    @field_validator("timeout")
+    @classmethod
+    def _timeout_is_a_duration(cls, value: str) -> str:
+        parse_duration(value)
+        return value
+
+    @field_validator("max_unavailable")
+    @classmethod
+    def _max_unavailable_is_a_share(cls, value: int | str) -> int | str:
+        if (isinstance(value, int) and value >= 1) or re.fullmatch(r"(100|[1-9][0-9]?)%", str(value)):
+            return value
+        raise ValueError(f"{value!r} is no number from 1 on and no percentage from 1% to 100%")
+
+
+class AddonSpec(ApiModel):
+    """What one addon is to run."""
+
+    image: str = Field(
+        description="Its image; set through the chart's own value where the chart has one, else on the Deployment.",
+        min_length=1,
+        max_length=1024,
+        json_schema_extra=cel(
+            "!self.matches('[[:space:]]') && !self.matches('^[a-z]+://')",
+            "an addon's image must be one such as grafana/grafana:8.1.0, without a scheme",
+        ),
+    )
+
+
+class AddonsSpec(ApiModel):
+    """The third-party parts that the chart installs beside the mesh."""
+
+    prometheus: AddonSpec | None = Field(default=None, description="Prometheus.")
+    grafana: AddonSpec | None = Field(default=None, description="Grafana.")
+    jaeger: AddonSpec | None = Field(default=None, description="Jaeger.")
 
 
 class MeshUpgradeSpec(ApiModel):
@@ -369,6 +535,10 @@ class MeshUpgradeSpec(ApiModel):
     mesh_config: MeshConfigSpec = Field(
         default_factory=MeshConfigSpec, description="What to change in the live MeshConfig."
     )
+    data_plane: DataPlaneSpec = Field(
+        default_factory=DataPlaneSpec, description="Which sidecar the workloads of the mesh get, and how."
+    )
+    addons: AddonsSpec = Field(default_factory=AddonsSpec, description="The images of Prometheus, Grafana and Jaeger.")
 
     @field_validator("interval")
     @classmethod

@@ -134,6 +134,9 @@ class HistoryEntry(ApiModel):
     started_time: datetime = Field(description="When it began to write.")
     completion_time: datetime | None = Field(default=None, description="When it ended.")
     phases: list[PhaseDuration] = Field(default_factory=list, description="How long each phase took.", max_length=16)
+    mesh_config_snapshot: str = Field(
+        default="", description="Secret with the MeshConfig as it was before the attempt changed it.", max_length=253
+    )
     accepted_risks: list[str] = Field(
         default_factory=list, description="Risks that passed because they were accepted.", max_length=16
     )
@@ -153,13 +156,51 @@ class StorageMigration(ApiModel):
     )
 
 
+class WorkloadCounts(ApiModel):
+    """Workloads of the mesh by what their Pods run; one counts for the worst of its Pods."""
+
+    total: int = Field(default=0, description="Deployments, StatefulSets and DaemonSets with Pods in the mesh.")
+    current: int = Field(default=0, description="Those whose Pods all run the sidecar that is injected now.")
+    outdated: int = Field(default=0, description="Those with a Pod that runs another one, or has lost its own.")
+    unknown: int = Field(default=0, description="Those of which it cannot be told.")
+    excluded: int = Field(default=0, description="Those that are not restarted since somebody opted them out.")
+
+
+class RestartStatus(ApiModel):
+    """How far the restart of the data plane has come."""
+
+    target: str = Field(description="What the workloads are restarted for.", max_length=160)
+    total: int = Field(default=0, description="Workloads to restart for it.")
+    restarted: int = Field(default=0, description="Those that came back.")
+    wave: int = Field(default=0, description="The wave that runs, or ran last.")
+    waves: int = Field(default=0, description="Waves in all.")
+    failed: list[str] = Field(
+        default_factory=list, description="Some of the workloads that did not come back, and why.", max_length=10
+    )
+    soak_until: datetime | None = Field(default=None, description="Until when the canary has to stay healthy.")
+    done: bool = Field(default=False, description="Whether nothing of it is left to do.")
+
+
 class DataPlaneStatus(ApiModel):
     """How many Pods of the mesh run which sidecar. A Pod whose sidecar cannot be told is unknown, never current."""
 
-    total: int = Field(default=0, description="Pods with a sidecar that are not finished.")
-    current: int = Field(default=0, description="Those that run the image that is injected now.")
-    outdated: int = Field(default=0, description="Those that run another one.")
+    total: int = Field(default=0, description="Pods of the mesh that are not finished.")
+    current: int = Field(default=0, description="Those that run the images that are injected now.")
+    outdated: int = Field(default=0, description="Those that run others, or have lost their sidecar in a restart.")
     unknown: int = Field(default=0, description="Those of which it cannot be told.")
+    unmanaged: int = Field(
+        default=0, description="Of all these, Pods that no Deployment, StatefulSet or DaemonSet would bring back."
+    )
+    uninjected: int = Field(
+        default=0, description="Pods beside these for which injection is asked, and that never had a sidecar."
+    )
+    workloads: WorkloadCounts = Field(default_factory=WorkloadCounts, description="The same by workload.")
+    unmanaged_owners: list[str] = Field(
+        default_factory=list,
+        description="Some of the owners of unmanaged Pods: bare Pods, Jobs, and kinds that are not known.",
+        max_length=20,
+    )
+    restart: RestartStatus | None = Field(default=None, description="The restart under way, or the last one.")
 
 
 class MeshUpgradeStatus(ApiModel):

@@ -106,19 +106,31 @@ BY_REASON: Final[Mapping[Reason, str]] = {
     Reason.UNHEALTHY: "Look at the workloads that are named: kubectl get pods -n {namespace}",
     Reason.TIMED_OUT: "Look at the workloads that are named; give more time with spec.upgrade.timeout.",
     Reason.INSUFFICIENT_RESOURCES: "Add nodes, free resources, or lower the requests in spec.values.",
-    Reason.IMAGE_PULL: "Correct registry and tag in spec.values, or the imagePullSecrets.",
+    Reason.IMAGE_PULL: "Correct the image where the message says it is set, or the imagePullSecrets.",
     Reason.CRASH_LOOP: "Read the log of the container: kubectl logs -n {namespace} POD -c CONTAINER --previous",
     Reason.INVALID_CLI_PARAMETERS: (
         "Chart and image are of different versions: take image registry and tag out of spec.values, or set them to the "
         "chart's."
     ),
     Reason.PROBE_FAILING: "Read the log of the Pod that is named.",
-    Reason.QUOTA: "Raise the quota of namespace {namespace}.",
+    Reason.QUOTA: "Raise the quota that is named, or give the Pods the requests and limits that it asks for.",
     Reason.WEBHOOK_UNREACHABLE: "Bring up the Service of the webhook that is named, or take its configuration away.",
     Reason.HELM_FAILED: "Do what Helm's message says.",
     Reason.AUTHORITY_CHANGED: (
         "Put the Secret of the mesh's authority back, or restart all meshed workloads; then ask for a fresh run: "
         + FRESH_RUN
+    ),
+    Reason.INJECTION_BROKEN: (
+        "Look at the injector of the mesh, its Pods and its log: kubectl get pods -n {namespace}. Once it works, the "
+        "restart goes on."
+    ),
+    Reason.DISRUPTION_FORBIDDEN: (
+        "Let the PodDisruptionBudget that is named allow a Pod to go, or have the workload left alone by the "
+        "annotation meshupgrade.io/restart=Never."
+    ),
+    Reason.RESTART_UNDONE: (
+        "Have whoever is named leave the annotation meshupgrade.io/restarted-for on Pod templates alone; "
+        "docs/data-plane.md says how for Argo CD and Flux."
     ),
     Reason.API_REJECTED: "Do what the message of the API server says.",
     Reason.UNREACHABLE: "Make it answer; that costs no attempt.",

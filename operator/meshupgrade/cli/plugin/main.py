@@ -20,11 +20,11 @@ from meshupgrade.cli.plugin.completion import Name, answer_kubectl
 from meshupgrade.cli.plugin.decisions import approve_plan, request_rollback
 from meshupgrade.cli.plugin.errors import ChangesDue, Interrupted, UserError
 from meshupgrade.cli.plugin.options import AllNamespaces, Context, Kubeconfig, Namespace, Where, Yes
-from meshupgrade.cli.plugin.output import clean_text, note, show
-from meshupgrade.cli.plugin.plans import PlanFormat, show_plans
+from meshupgrade.cli.plugin.output import Format, clean_text, note, show
+from meshupgrade.cli.plugin.plans import show_plans
 from meshupgrade.cli.plugin.reporting import make_report
 from meshupgrade.cli.plugin.session import connect
-from meshupgrade.cli.plugin.status_view import status_tree
+from meshupgrade.cli.plugin.statuses import show_status
 from meshupgrade.cli.plugin.tables import history_table, versions_table
 from meshupgrade.cli.plugin.upgrades import Upgrade, find_some
 from meshupgrade.cli.plugin.watching import watch_status
@@ -50,26 +50,34 @@ def plugin() -> None:
     """See what MeshUpgrade does and will do to your meshes, and decide about it."""
 
 
-@app.command(epilog=_examples("status -n osm-system", "status osm -n osm-system --watch", "status -A"))
+@app.command(
+    epilog=_examples("status -n osm-system", "status osm -n osm-system --watch", "status -A", "status --all -o json")
+)
 def status(
     name: Name = None,
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Go on showing what changes, until interrupted.")
     ] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Show all workloads, not only the first 20.")] = False,
+    output: Annotated[
+        Format | None, typer.Option("--output", "-o", help="The status and all workloads as data.")
+    ] = None,
     namespace: Namespace = None,
     all_namespaces: AllNamespaces = False,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
 ) -> None:
-    """Show how far an upgrade is: versions, hops, phases, what is waited for.
+    """Show how far an upgrade is: versions, hops, phases, what is waited for, and which workloads run which sidecar.
 
-    With --watch into a pipe: one line for each change.
+    With --watch into a pipe: one line for each change. With --watch and --all-namespaces the Pods are not looked at.
     """
     where = Where(namespace, kubeconfig, context, all_namespaces)
+    if watch and (output or everything):
+        raise UserError("give either --watch, or --all and --output")
     if watch:
         _run(_watched(where, name))
     else:
-        _run(_each(where, name, status_tree))
+        _run(show_status(where, name, output, everything=everything))
 
 
 @app.command(epilog=_examples("plan -n osm-system", "plan osm -n osm-system -o yaml", "plan -f meshupgrade.yaml"))
@@ -79,7 +87,7 @@ def plan(
         Path | None,
         typer.Option("--filename", "-f", help="Plan this manifest, before it is applied; - is the standard input."),
     ] = None,
-    output: Annotated[PlanFormat | None, typer.Option("--output", "-o", help="The whole plan as data.")] = None,
+    output: Annotated[Format | None, typer.Option("--output", "-o", help="The whole plan as data.")] = None,
     helm: Annotated[str, typer.Option(help="The Helm CLI, version 4; used with -f alone.")] = "helm",
     namespace: Namespace = None,
     all_namespaces: AllNamespaces = False,

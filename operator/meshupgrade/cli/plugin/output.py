@@ -5,14 +5,18 @@ is cleaned as it is read.
 """
 
 import io
+import json
 import os
 import re
 import sys
+from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any, TextIO
 
+import yaml
 from rich.console import Console, RenderableType
 
-__all__ = ["clean", "clean_text", "console", "note", "show"]
+__all__ = ["Format", "clean", "clean_text", "console", "note", "show", "write"]
 
 _HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """Control characters but for tab and newline, and those that turn the direction of writing."""
@@ -22,6 +26,13 @@ _PLAIN = str.maketrans({"✓": "+", "✗": "x", "▶": ">", "·": ".", "→": "-
 
 WIDTH_OF_A_PIPE = 100_000
 """Columns, more than any line has."""
+
+
+class Format(StrEnum):
+    """How data is written."""
+
+    JSON = "json"
+    YAML = "yaml"
 
 
 def clean_text(text: str) -> str:
@@ -88,6 +99,14 @@ def show(what: RenderableType, target: Console | None = None) -> None:
     with target.capture() as captured:
         target.print(what)
     target.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+
+
+def write(content: Mapping[str, Any], form: Format) -> None:
+    """Write data for a program."""
+    if form is Format.JSON:
+        print(json.dumps(content, indent=2, ensure_ascii=False))
+    else:
+        print("---\n" + yaml.safe_dump(dict(content), sort_keys=False, width=120, allow_unicode=True), end="")
 
 
 def note(text: str) -> None:

@@ -13,7 +13,9 @@ from meshupgrade.api.v1alpha1.plan import (
     Plan,
     PlannedCRD,
     PlannedHop,
+    PlannedImage,
     PlannedObject,
+    PlannedRestart,
     PlannedValue,
     Reversibility,
     SchemaChange,
@@ -81,6 +83,9 @@ def _plan(plan: Plan, accepted: frozenset[str]) -> Iterator[Text]:
     for number, hop in enumerate(plan.hops, 1):
         yield from _hop(hop, number, len(plan.hops))
     yield from _section("MeshConfig", [_value(value) for value in plan.mesh_config], "")
+    if plan.data_plane is not None and plan.data_plane.workloads:
+        yield from _section("Data plane", _restart(plan.data_plane), "")
+    yield from _section("Addons", _images(plan.addons), "")
     yield from _section("Interrupted meanwhile", [Text(text) for text in plan.interruptions], "")
     yield from reversibility_lines(plan.reversibility)
     if plan.estimate_seconds is not None:
@@ -96,15 +101,29 @@ def _hop(hop: PlannedHop, number: int, total: int) -> Iterator[Text]:
     yield from _section("CRDs", [line for crd in hop.crds for line in _crd(crd)])
     counts = [f"{count} {DONE[action]}" for action in ObjectAction if (count := _count(hop.objects, action))]
     yield from _section(f"Objects ({', '.join(counts)})", [line for item in hop.objects for line in _object(item)])
-    images = [
-        Text(f"{item.workload} {item.container}: {item.before or 'none'} → {item.after or 'none'}")
-        for item in hop.images
-    ]
-    yield from _section("Images", images)
+    yield from _section("Images", _images(hop.images))
     yield from _section("Values", [_value(value) for value in hop.values])
     yield from _section("Objects stored anew, of", [Text(name) for name in hop.storage])
     yield from _section("Pods replaced, of", [Text(name) for name in hop.restarts])
     yield from _section("Rendered anew each time, so not in the digest", [Text(name) for name in hop.random])
+
+
+def _images(images: Sequence[PlannedImage]) -> list[Text]:
+    return [
+        Text(f"{item.workload} {item.container}: {item.before or 'none'} → {item.after or 'none'}") for item in images
+    ]
+
+
+def _restart(restart: PlannedRestart) -> list[Text]:
+    first = f", namespace {restart.canary} first" if restart.canary else ""
+    waves = f"{restart.waves} wave{'s' * (restart.waves != 1)} of at most {restart.wave_size}"
+    return [Text(f"{restart.workloads} workloads are restarted, in {waves}{first}"), *_names(restart)]
+
+
+def _names(restart: PlannedRestart) -> Iterator[Text]:
+    yield from (Text(name, style="dim") for name in restart.names[:SHOWN_PATHS])
+    if restart.workloads > SHOWN_PATHS:
+        yield Text(f"and {restart.workloads - SHOWN_PATHS} more: -o yaml has their names", style="dim")
 
 
 def _crd(crd: PlannedCRD) -> Iterator[Text]:

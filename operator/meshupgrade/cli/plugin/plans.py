@@ -1,16 +1,12 @@
 """`plan`: the plan of a MeshUpgrade, as the operator made it."""
 
-import json
-from enum import StrEnum
-
-import yaml
 from rich.console import Group
 
 from meshupgrade.api.v1alpha1.findings import Finding
 from meshupgrade.api.v1alpha1.plan import Plan
 from meshupgrade.cli.plugin.errors import ChangesDue, UserError
 from meshupgrade.cli.plugin.options import Where
-from meshupgrade.cli.plugin.output import clean, note, show
+from meshupgrade.cli.plugin.output import Format, clean, note, show, write
 from meshupgrade.cli.plugin.plan_view import findings_lines, plan_lines
 from meshupgrade.cli.plugin.session import Session, connect
 from meshupgrade.cli.plugin.summary_view import summary_lines
@@ -19,17 +15,10 @@ from meshupgrade.domain.state import State
 from meshupgrade.engine.plan_store import PlanUnreadable, read_plan
 from meshupgrade.kube.errors import Forbidden
 
-__all__ = ["PlanFormat", "cleaned", "end", "full_plan", "show_plan", "show_plans"]
+__all__ = ["cleaned", "end", "full_plan", "show_plan", "show_plans"]
 
 
-class PlanFormat(StrEnum):
-    """How a plan is written."""
-
-    JSON = "json"
-    YAML = "yaml"
-
-
-async def show_plans(where: Where, name: str | None, form: PlanFormat | None) -> None:
+async def show_plans(where: Where, name: str | None, form: Format | None) -> None:
     """Show the plans of MeshUpgrades. Raises ChangesDue, and UserError where something speaks against one."""
     due, refused = False, []
     async with connect(where) as session:
@@ -52,7 +41,7 @@ async def full_plan(session: Session, upgrade: Upgrade) -> Plan | None:
     return cleaned(plan) if plan is not None else None
 
 
-async def _show_one(session: Session, upgrade: Upgrade, form: PlanFormat | None) -> bool:
+async def _show_one(session: Session, upgrade: Upgrade, form: Format | None) -> bool:
     """Show the plan of one MeshUpgrade, and tell whether it is due."""
     status, accepted = upgrade.status, upgrade.accepted_risks()
     if not upgrade.is_seen:
@@ -80,17 +69,14 @@ async def _show_one(session: Session, upgrade: Upgrade, form: PlanFormat | None)
     return not done and status.plan is not None and status.plan.changes
 
 
-def show_plan(plan: Plan | None, findings: list[Finding], accepted: frozenset[str], form: PlanFormat | None) -> None:
+def show_plan(plan: Plan | None, findings: list[Finding], accepted: frozenset[str], form: Format | None) -> None:
     """Show a plan, or the findings that kept it from being made."""
     if form is None:
         show(Group(*(plan_lines(plan, accepted) if plan is not None else findings_lines(findings, accepted))))
         return
     dumped = [finding.model_dump(mode="json", by_alias=True) for finding in findings]
     content = plan.model_dump(mode="json", by_alias=True, exclude_none=True) if plan else {"findings": dumped}
-    if form is PlanFormat.JSON:
-        print(json.dumps(content, indent=2, ensure_ascii=False))
-    else:
-        print("---\n" + yaml.safe_dump(content, sort_keys=False, width=120, allow_unicode=True), end="")
+    write(content, form)
 
 
 def end(*, due: bool, refused: str) -> None:

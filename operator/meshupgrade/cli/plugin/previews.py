@@ -14,8 +14,8 @@ from meshupgrade.api.v1alpha1.names import KIND
 from meshupgrade.cli.helm_cli import check_helm
 from meshupgrade.cli.plugin.errors import UserError
 from meshupgrade.cli.plugin.options import Where
-from meshupgrade.cli.plugin.output import clean
-from meshupgrade.cli.plugin.plans import PlanFormat, cleaned, end, show_plan
+from meshupgrade.cli.plugin.output import Format, clean
+from meshupgrade.cli.plugin.plans import cleaned, end, show_plan
 from meshupgrade.cli.plugin.session import Session, connect
 from meshupgrade.engine.preview import InvalidManifest, Preview, preview
 from meshupgrade.helm.driver import Helm
@@ -27,7 +27,7 @@ from meshupgrade.phases.shape import Busy, Tools
 __all__ = ["show_plan_of_file"]
 
 
-async def show_plan_of_file(where: Where, file: Path, form: PlanFormat | None, helm: str) -> None:
+async def show_plan_of_file(where: Where, file: Path, form: Format | None, helm: str) -> None:
     """Show the plan of a manifest, made here. Raises ChangesDue, and UserError where something speaks against it."""
     manifest = _manifest(file)
     binary = shutil.which(helm)

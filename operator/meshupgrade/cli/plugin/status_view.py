@@ -115,7 +115,10 @@ def _add_rest(tree: Tree, upgrade: Upgrade) -> None:
         tree.add(Text(f"Attempts    {status.attempts.count}{budget} failed{why}"))
     if (pods := status.data_plane) is not None:
         counts = {"current": pods.current, "outdated": pods.outdated, "unknown": pods.unknown}
-        tree.add(Text(f"Data plane  {pods.total} Pods: " + ", ".join(f"{n} {what}" for what, n in counts.items())))
+        said = f"{pods.total} Pods: " + ", ".join(f"{n} {what}" for what, n in counts.items())
+        said += f"; {pods.unmanaged} of them unmanaged" if pods.unmanaged else ""
+        said += f"; {pods.uninjected} beside them without a sidecar" if pods.uninjected else ""
+        tree.add(Text(f"Data plane  {said}"))
 
 
 def _counts(findings: list[Finding]) -> str:

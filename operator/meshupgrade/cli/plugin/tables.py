@@ -9,7 +9,7 @@ from meshupgrade.api.v1alpha1.status import HistoryEntry, HistoryState
 from meshupgrade.cli.plugin.upgrades import Upgrade
 from meshupgrade.cli.plugin.words import duration, step, when
 
-__all__ = ["history_table", "versions_table"]
+__all__ = ["history_table", "make_table", "versions_table"]
 
 STATES = {
     HistoryState.COMPLETED: "green",
@@ -21,7 +21,7 @@ STATES = {
 
 def history_table(upgrade: Upgrade, now: datetime) -> Table:
     """Give every attempt, the newest first."""
-    table = _table("REVISION", "ACTION", "VERSION", "STATE", "VERIFIED", "STARTED", "TOOK", "RISKS", "MESSAGE")
+    table = make_table("REVISION", "ACTION", "VERSION", "STATE", "VERIFIED", "STARTED", "TOOK", "RISKS", "MESSAGE")
     for entry in upgrade.status.history:
         table.add_row(
             str(entry.revision or ""),
@@ -39,7 +39,7 @@ def history_table(upgrade: Upgrade, now: datetime) -> Table:
 
 def versions_table(upgrade: Upgrade) -> Table:
     """Give the versions that the repository lists, and why one may not be taken."""
-    table = _table("VERSION", "", "ALLOWED", "WHY NOT")
+    table = make_table("VERSION", "", "ALLOWED", "WHY NOT")
     for available in upgrade.status.available_versions:
         roles = {"current": upgrade.status.current_version, "target": upgrade.status.target_version}
         why = ": ".join(part for part in (available.reason, available.message) if part)
@@ -52,7 +52,8 @@ def versions_table(upgrade: Upgrade) -> Table:
     return table
 
 
-def _table(*columns: str) -> Table:
+def make_table(*columns: str) -> Table:
+    """Give an empty table as all commands show them."""
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
     for column in columns:
         last = column == columns[-1]

@@ -10,9 +10,9 @@ T = TypeVar("T")
 PARALLEL = 8
 
 
-async def for_each(items: Iterable[T], do: Callable[[T], Awaitable[None]]) -> None:
+async def for_each(items: Iterable[T], do: Callable[[T], Awaitable[None]], *, parallel: int = PARALLEL) -> None:
     """Do it for every item; a failure is raised only when nothing is under way any more."""
-    limit = asyncio.Semaphore(PARALLEL)
+    limit = asyncio.Semaphore(parallel)
 
     async def one(item: T) -> None:
         async with limit:

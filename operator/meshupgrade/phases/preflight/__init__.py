@@ -3,6 +3,7 @@
 from meshupgrade.api.v1alpha1.conditions import ConditionType, Reason
 from meshupgrade.api.v1alpha1.status import Phase
 from meshupgrade.phases.preflight import (
+    addon_missing,
     autoscaling,
     capacity,
     certificate,
@@ -32,6 +33,7 @@ CHECKS: tuple[Check, ...] = (
     values_dropped.CHECK,
     values_ignored.CHECK,
     images.CHECK,
+    addon_missing.CHECK,
     sidecar_image.CHECK,
     autoscaling.CHECK,
     capacity.CHECK,

@@ -4,6 +4,7 @@ from meshupgrade.api.v1alpha1.findings import Finding, FindingName, Severity
 from meshupgrade.helm.release import ReleaseStatus
 from meshupgrade.kube.diagnosis import diagnose
 from meshupgrade.kube.readiness import observe_readiness, workload_refs
+from meshupgrade.phases.addon_images import advice_for
 from meshupgrade.phases.preflight.check import Check, finding
 from meshupgrade.phases.shape import Work
 
@@ -17,7 +18,9 @@ async def check(work: Work) -> list[Finding]:
     readiness = await observe_readiness(work.tools.kube, workload_refs(work.live.objects(), work.namespace))
     if readiness.ready:
         return []
-    cause = await diagnose(work.tools.kube, work.namespace, readiness.unready)
+    cause = await diagnose(
+        work.tools.kube, work.namespace, readiness.unready, lambda workload: advice_for(work, workload)
+    )
     return [
         finding(
             FindingName.CONTROL_PLANE_UNHEALTHY,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from meshupgrade.api.v1alpha1.findings import Finding, FindingName, Severity
+from meshupgrade.api.v1alpha1.names import FIELD_MANAGER
 from meshupgrade.helm.release import Release
 from meshupgrade.kube.client import ObjectRef
 from meshupgrade.kube.errors import KindNotServed
@@ -76,7 +77,8 @@ def owner_findings(answers: Sequence[Answer]) -> list[Finding]:
     fields: dict[str, list[str]] = {}
     for answer in answers:
         for manager, path in answer.taken.owners:
-            if (manager, path) != (AUTOSCALER, ".spec.replicas"):
+            # What the operator itself set, such as an addon's image, it sets again.
+            if manager != FIELD_MANAGER and (manager, path) != (AUTOSCALER, ".spec.replicas"):
                 fields.setdefault(manager, []).append(f"{answer.ref} {path}")
     return [
         finding(

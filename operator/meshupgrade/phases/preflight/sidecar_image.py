@@ -1,6 +1,7 @@
-"""SidecarImageStale: the live MeshConfig names another sidecar than the new release ships with (osm #4371).
+"""SidecarImageStale: the MeshConfig will name another sidecar than the new release ships with (osm #4371).
 
-An upgrade does not touch the MeshConfig, so new Pods would go on getting the sidecar of before.
+An upgrade alone does not touch the MeshConfig, so new Pods would go on getting the sidecar of before. NotDigestPinned:
+the sidecar that the spec itself names is named by a tag.
 """
 
 import json
@@ -9,15 +10,14 @@ from typing import Any
 
 from meshupgrade.api.v1alpha1.findings import Finding, FindingName, Severity
 from meshupgrade.distributions import Distribution
-from meshupgrade.domain.merge import dotted, lookup, merge_patch, with_value
+from meshupgrade.domain.merge import dotted, lookup, with_value
 from meshupgrade.helm.release import Release
-from meshupgrade.phases.live_crds import known_crd
-from meshupgrade.phases.mesh_config import find_mesh_config
+from meshupgrade.phases.mesh_config import plan_mesh_config
 from meshupgrade.phases.preflight.check import Check, finding
 from meshupgrade.phases.preset import preset_of
 from meshupgrade.phases.shape import Work
 
-__all__ = ["CHECK", "stale_findings"]
+__all__ = ["CHECK", "stale_findings", "unpinned_findings"]
 
 DRIVERS = ("sidecar", "sidecarDrivers")
 CLASS = ("sidecar", "sidecarClass")
@@ -27,13 +27,29 @@ Spec = Mapping[str, Any]
 
 
 async def check(work: Work) -> list[Finding]:
-    """Compare the MeshConfig, as spec.meshConfig.patch leaves it, with the defaults of the new release."""
-    live = await find_mesh_config(work, known_crd)
-    if live is None:
+    """Compare the MeshConfig as it will be with the defaults of the new release; what the spec names is meant so."""
+    chosen = work.spec.data_plane.sidecar_image
+    if chosen is not None:
+        return unpinned_findings(chosen)
+    planned = await plan_mesh_config(work)
+    if planned is None or planned.live is None:
         return []
-    patched = merge_patch(live.get("spec") or {}, work.spec.mesh_config.patch)
     before = preset_of(work.live.objects()) if work.live is not None else {}
-    return stale_findings(patched, before, work.need_target().rendered, work.distribution)
+    return stale_findings(planned.spec, before, work.need_target().rendered, work.distribution)
+
+
+def unpinned_findings(image: str) -> list[Finding]:
+    """Give the finding for an image of the spec that is named by a tag alone."""
+    if "@" in image:
+        return []
+    return [
+        finding(
+            FindingName.NOT_DIGEST_PINNED,
+            Severity.INFO,
+            f"spec.dataPlane.sidecarImage names {image} by a tag, which may point at something else tomorrow",
+            "Add the digest of the image to it: …@sha256:….",
+        )
+    ]
 
 
 def stale_findings(live: Spec, before: Spec, rendered: Release, facts: Distribution) -> list[Finding]:
@@ -69,14 +85,17 @@ def stale_findings(live: Spec, before: Spec, rendered: Release, facts: Distribut
     if not changes:
         return []
     text = json.dumps(patch)
+    how = f"set spec.meshConfig.patch to {text}" if len(text) <= MAX_PATCH else "set them by spec.meshConfig.patch"
+    if wanted and image:
+        how = f"set spec.dataPlane.sidecarImage to {wanted}; or {how}"
+    merge = "Set spec.meshConfig.defaults to Merge, which takes new defaults where nobody changed them; or "
     return [
         finding(
             FindingName.SIDECAR_IMAGE_STALE,
             Severity.WARNING if defaults else Severity.INFO,
             f"the MeshConfig keeps the sidecar of before, which an upgrade does not touch: {'; '.join(changes)}",
-            f"Set spec.meshConfig.patch to {text}, then restart the meshed workloads."
-            if len(text) <= MAX_PATCH
-            else "Set these images by spec.meshConfig.patch, then restart the meshed workloads.",
+            f"{f'{merge}{how}' if defaults else f'{how[0].upper()}{how[1:]}'}. spec.dataPlane.restart has the meshed "
+            "workloads restarted, which get the new sidecar only so.",
         )
     ]
 
@@ -101,4 +120,9 @@ def _injector_image(rendered: Release, facts: Distribution) -> str | None:
     return None
 
 
-CHECK = Check((FindingName.SIDECAR_IMAGE_STALE,), "the sidecar images of the MeshConfig", check, Severity.WARNING)
+CHECK = Check(
+    (FindingName.SIDECAR_IMAGE_STALE, FindingName.NOT_DIGEST_PINNED),
+    "the sidecar images of the MeshConfig",
+    check,
+    Severity.WARNING,
+)

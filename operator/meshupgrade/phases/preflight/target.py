@@ -59,6 +59,7 @@ async def make(work: Work) -> list[Finding]:
         return [archive]
     try:
         defaults = await asyncio.to_thread(read_defaults, archive.path)
+        work.chart_defaults = defaults
         work.tools.secrets.keep(work.owner, (), public=texts(defaults))
         request = _request(work, archive.path, desired_defaults(work, defaults))
         rendered = await work.tools.helm.dry_run(request)

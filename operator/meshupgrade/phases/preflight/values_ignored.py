@@ -5,18 +5,16 @@ values changed.
 """
 
 import dataclasses
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from meshupgrade.api.v1alpha1.findings import Finding, FindingName, Severity
-from meshupgrade.domain.merge import dotted, leaf_paths, lookup, merge_patch, with_value
+from meshupgrade.domain.merge import dotted, leaf_paths, lookup, with_value
 from meshupgrade.domain.values import without_path
 from meshupgrade.helm.errors import RenderError
-from meshupgrade.phases.live_crds import known_crd
-from meshupgrade.phases.mesh_config import find_mesh_config
+from meshupgrade.phases.mesh_config import plan_mesh_config
 from meshupgrade.phases.preflight.check import Check, enumerate_some, finding, together
-from meshupgrade.phases.preset import PRESET, preset_of
+from meshupgrade.phases.preset import PRESET, is_generated, preset_of
 from meshupgrade.phases.shape import Work
 
 __all__ = ["CHECK", "changed_paths", "differing_settings", "preset_alone"]
@@ -25,9 +23,6 @@ FEW = 4
 """How many changed values are looked at one by one when together they reach more than the preset."""
 
 _MISSING = object()
-_RANDOM = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-"""A UUID, which fsm's preset carries anew in every rendering."""
-
 Path = tuple[str, ...]
 Objects = Sequence[Mapping[str, Any]]
 
@@ -38,10 +33,10 @@ async def check(work: Work) -> list[Finding]:
         return []
     before, request = work.live.values(), work.need_target().request
     changed = changed_paths(before, request.values)
-    live = await find_mesh_config(work, known_crd) if changed else None
-    if live is None:
+    planned = await plan_mesh_config(work) if changed else None
+    if planned is None or planned.live is None:
         return []
-    wanted = merge_patch(live.get("spec") or {}, work.spec.mesh_config.patch)
+    wanted = planned.spec
     new, whole = await together(
         _render(work, request.values), _render(work, _reverted(request.values, changed, before))
     )
@@ -72,7 +67,8 @@ async def check(work: Work) -> list[Finding]:
             Severity.WARNING,
             f"these values changed and reach only the defaults of the MeshConfig, which exists already, so an upgrade "
             f"does nothing with them: {enumerate_some(kept)}",
-            f"Set what they stand for by spec.meshConfig.patch: {enumerate_some([dotted(path) for path in unset])}.",
+            f"Set what they stand for by spec.meshConfig.patch: {enumerate_some([dotted(path) for path in unset])}; or "
+            "set spec.meshConfig.defaults to Merge, which brings in what nobody changed in the MeshConfig.",
         )
     ]
 
@@ -114,8 +110,7 @@ async def _render(work: Work, values: Mapping[str, Any]) -> Objects | None:
 
 
 def _differs(one: Any, other: Any) -> bool:
-    random = all(isinstance(value, str) and _RANDOM.fullmatch(value) for value in (one, other))
-    return bool(one != other) and not random
+    return bool(one != other) and not (is_generated(one) and is_generated(other))
 
 
 def _without_preset(objects: Objects) -> list[Mapping[str, Any]]:

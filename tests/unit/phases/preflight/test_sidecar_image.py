@@ -9,7 +9,7 @@ from meshupgrade.api.v1alpha1.findings import FindingName, Severity
 from meshupgrade.api.v1alpha1.spec import DistributionName
 from meshupgrade.distributions import load_distribution
 from meshupgrade.helm.release import Release
-from meshupgrade.phases.preflight.sidecar_image import stale_findings
+from meshupgrade.phases.preflight.sidecar_image import stale_findings, unpinned_findings
 from tests.unit.phases.preflight.releases import deployment, rendered
 
 EDGE, OSM = load_distribution(DistributionName.OSM_EDGE), load_distribution(DistributionName.OSM)
@@ -69,10 +69,24 @@ def test_the_remedy_is_the_patch_that_is_needed() -> None:
     live = preset(sidecarImage="pipy:1", sidecarDrivers=[driver("pipy:1"), driver("e:1", "envoy")])
     new = release(preset(sidecarImage="pipy:2", sidecarDrivers=[driver("pipy:2")]))
     (found,) = stale_findings(live, live, new, EDGE)
-    patch = json.loads(found.remedy.removeprefix("Set spec.meshConfig.patch to ").partition(", then ")[0])
+    assert "spec.meshConfig.defaults to Merge" in found.remedy
+    assert "spec.dataPlane.sidecarImage to pipy:2;" in found.remedy
+    patch = json.loads(found.remedy.partition("spec.meshConfig.patch to ")[2].partition(". spec.")[0])
     assert patch == {
         "sidecar": {"sidecarImage": "pipy:2", "sidecarDrivers": [driver("pipy:2"), driver("e:1", "envoy")]}
     }
+
+
+def test_to_merge_defaults_helps_only_where_there_are_some() -> None:
+    (found,) = stale_findings(preset(sidecarImage="mine:1"), OLD, NEW, EDGE)
+    assert "Merge" not in found.remedy
+    assert found.remedy.startswith("Set spec.dataPlane.sidecarImage to pipy:2;")
+
+
+@pytest.mark.parametrize(("image", "told"), [("pipy:1", True), ("pipy", True), ("pipy:1@sha256:00", False)])
+def test_a_sidecar_named_by_a_tag(image: str, told: bool) -> None:
+    found = unpinned_findings(image)
+    assert [(item.name, item.severity) for item in found] == [(FindingName.NOT_DIGEST_PINNED, Severity.INFO)] * told
 
 
 def test_osm_has_its_own_field() -> None:

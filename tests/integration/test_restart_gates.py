@@ -16,7 +16,7 @@ from tests.integration.harness import Mesh, Operator, eventually
 
 VERSION = "1.2.1"
 NEWER, NEWEST = "flomesh/pipy:newer", "flomesh/pipy:newest"
-ONE_BY_ONE = {"restart": "WhenOutdated", "maxUnavailable": 1}
+ONE_BY_ONE = {"restart": "WhenOutdated", "maxUnavailable": 1, "timeout": "2m"}
 
 
 @pytest.fixture

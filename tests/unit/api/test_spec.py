@@ -201,6 +201,15 @@ def test_defaults() -> None:
     assert (spec.data_plane.restart, spec.data_plane.max_unavailable) == (Restart.NEVER, "25%")
 
 
+@pytest.mark.parametrize(
+    ("upgrade", "data_plane", "timeout"),
+    [({}, {}, "10m"), ({"timeout": "2m"}, {}, "2m"), ({"timeout": "2m"}, {"timeout": "1h"}, "1h")],
+)
+def test_how_long_a_wave_may_take(upgrade: dict[str, str], data_plane: dict[str, str], timeout: str) -> None:
+    spec = MeshUpgradeSpec.model_validate({**MINIMAL, "upgrade": upgrade, "dataPlane": data_plane})
+    assert spec.wave_timeout == timeout
+
+
 @pytest.mark.parametrize("share", [0, -1, "0%", "101%", "25", "a%", "", "25 %"])
 def test_no_share_of_the_workloads(share: object) -> None:
     with pytest.raises(ValidationError, match="1%"):

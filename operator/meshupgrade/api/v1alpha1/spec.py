@@ -426,9 +426,12 @@ class DataPlaneSpec(ApiModel):
     failure_threshold: int = Field(
         default=0, ge=0, le=1000, description="How many workloads may fail to come back before no more are restarted."
     )
-    timeout: str = Field(
-        default="10m",
-        description="How long the workloads of one wave may take to come back, such as 10m.",
+    timeout: str | None = Field(
+        default=None,
+        description=(
+            "How long the workloads of one wave may take to come back, such as 10m. Default: spec.upgrade.timeout, or "
+            "10m when that is not set either."
+        ),
         max_length=16,
         json_schema_extra=cel(
             f"self != '' && self.matches('{DURATION_PATTERN}') && duration(self) >= duration('1s')"
@@ -439,8 +442,9 @@ class DataPlaneSpec(ApiModel):
 
     @field_validator("timeout")
     @classmethod
-    def _timeout_is_a_duration(cls, value: str) -> str:
-        parse_duration(value)
+    def _timeout_is_a_duration(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_duration(value)
         return value
 
     @field_validator("max_unavailable")
@@ -539,6 +543,16 @@ class MeshUpgradeSpec(ApiModel):
         default_factory=DataPlaneSpec, description="Which sidecar the workloads of the mesh get, and how."
     )
     addons: AddonsSpec = Field(default_factory=AddonsSpec, description="The images of Prometheus, Grafana and Jaeger.")
+
+    @property
+    def wave_timeout(self) -> str:
+        """How long the workloads of one wave may take: a duration as it stands in the spec.
+
+        Without any, as long as a Deployment waits for progress of its own. Source: the Kubernetes documentation of
+        Deployments, ``progressDeadlineSeconds``.
+        """
+        own = self.upgrade.timeout if "timeout" in self.upgrade.model_fields_set else "10m"
+        return self.data_plane.timeout or own
 
     @field_validator("interval")
     @classmethod

@@ -34,7 +34,7 @@ async def replace_pods(restarts: Restarts, live: Live, deadline: float) -> Faile
             return failed
         if not await _replaced(restarts, live, pod, len(use.pods), deadline):
             why = (
-                f"Pod {pod.name} was evicted, and none is ready in its place in {restarts.work.spec.data_plane.timeout}"
+                f"Pod {pod.name} was evicted, and none is ready in its place in {restarts.work.spec.wave_timeout}"
             )
             return await late(restarts, live.ref) or Failed(live.ref, Reason.TIMED_OUT, why)
     return None

@@ -80,7 +80,7 @@ class Restarts:
     @property
     def seconds(self) -> float:
         """How long the workloads of a wave may take."""
-        return parse_duration(self.work.spec.data_plane.timeout).total_seconds()
+        return parse_duration(self.work.spec.wave_timeout).total_seconds()
 
     async def pods_of(self, live: Live) -> WorkloadUse:
         """Look at the Pods of a workload. Raises the errors of kube."""
@@ -149,7 +149,7 @@ async def late(restarts: Restarts, ref: ObjectRef) -> Failed | None:
     if obj is None or live is None or live.ready:
         return None
     what = (
-        f"it gave up: {live.stuck}" if live.stuck else f"it is not ready after {restarts.work.spec.data_plane.timeout}"
+        f"it gave up: {live.stuck}" if live.stuck else f"it is not ready after {restarts.work.spec.wave_timeout}"
     )
     if live.paused:
         return Failed(ref, Reason.UNHEALTHY, f"{what}: its rollout is paused; resume it with kubectl rollout resume")

@@ -16,6 +16,7 @@ from meshupgrade.domain.object_changes import image_changes, object_changes, rep
 from meshupgrade.domain.plans import estimate, plan_digest, reversibility, value_changes
 from meshupgrade.domain.schema_changes import crd_change
 from meshupgrade.domain.secrets import texts
+from meshupgrade.domain.windows import closes_at, next_opening
 from meshupgrade.engine.planning import Afterwards
 from meshupgrade.helm.release import Release
 from meshupgrade.phases.fit import release_fits
@@ -88,7 +89,7 @@ def _plan(
         data_plane=afterwards.data_plane,
         addons=list(afterwards.addons),
         findings=list(findings),
-        interruptions=_interruptions(work, hops, afterwards),
+        interruptions=_interruptions(work, hops, afterwards, at),
         reversibility=reversibility(hops, findings, afterwards.mesh_config, afterwards.data_plane),
         estimate_seconds=estimate(history, hops),
     )
@@ -165,7 +166,14 @@ async def _values_digest(work: Work) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _interruptions(work: Work, hops: Sequence[PlannedHop], afterwards: Afterwards) -> list[str]:
+def _closing(work: Work, at: datetime) -> datetime | None:
+    """Give when the window closes that is open, or opens next; None when none ever does."""
+    windows = work.spec.upgrade.windows
+    opening = next_opening(windows, at)
+    return closes_at(windows, opening) if opening is not None else None
+
+
+def _interruptions(work: Work, hops: Sequence[PlannedHop], afterwards: Afterwards, at: datetime) -> list[str]:
     """Say what does not work meanwhile. Source: design, section 2: what the controllers do, and sidecars do alone."""
     restarted = {workload.rpartition("/")[2] for hop in hops for workload in hop.restarts}
     told = []
@@ -186,4 +194,6 @@ def _interruptions(work: Work, hops: Sequence[PlannedHop], afterwards: Afterward
             f"{restart.workloads} workloads of the data plane are restarted, at most {restart.wave_size} at once; each "
             "is as available meanwhile as its own update strategy keeps it"
         )
+        if (closes := _closing(work, at)) is not None:
+            told.append(f"waves that have not begun at {closes:%Y-%m-%dT%H:%M:%SZ}, when the window closes, wait")
     return told

@@ -33,9 +33,7 @@ async def replace_pods(restarts: Restarts, live: Live, deadline: float) -> Faile
         if (failed := await _evict(restarts, live, pod, deadline)) is not None:
             return failed
         if not await _replaced(restarts, live, pod, len(use.pods), deadline):
-            why = (
-                f"Pod {pod.name} was evicted, and none is ready in its place in {restarts.work.spec.wave_timeout}"
-            )
+            why = f"Pod {pod.name} was evicted, and none is ready in its place in {restarts.work.spec.wave_timeout}"
             return await late(restarts, live.ref) or Failed(live.ref, Reason.TIMED_OUT, why)
     return None
 

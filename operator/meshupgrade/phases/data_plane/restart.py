@@ -148,9 +148,7 @@ async def late(restarts: Restarts, ref: ObjectRef) -> Failed | None:
     live = restarts.live.get(ref)
     if obj is None or live is None or live.ready:
         return None
-    what = (
-        f"it gave up: {live.stuck}" if live.stuck else f"it is not ready after {restarts.work.spec.wave_timeout}"
-    )
+    what = f"it gave up: {live.stuck}" if live.stuck else f"it is not ready after {restarts.work.spec.wave_timeout}"
     if live.paused:
         return Failed(ref, Reason.UNHEALTHY, f"{what}: its rollout is paused; resume it with kubectl rollout resume")
     if restarts.diagnoses <= 0:

@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from meshupgrade.api.v1alpha1.status import Phase
+
 __all__ = ["MAX_STATUS", "bounded"]
 
 MAX_STATUS = 64 * 1024
@@ -36,7 +38,10 @@ def _short_history(content: Content) -> Content:
     def short(number: int, entry: Content) -> Content:
         if number < FIRST:
             return entry
-        return {key: value for key, value in _cut(entry, "message", 80).items() if key not in ("phases", "authorities")}
+        # By this phase a run knows which defaults the MeshConfig was brought up to.
+        phases = [phase for phase in entry.get("phases") or [] if phase["name"] == Phase.MESH_CONFIG]
+        kept = {key: value for key, value in _cut(entry, "message", 80).items() if key != "authorities"}
+        return {**kept, "phases": phases}
 
     return _mapped(content, "history", short)
 

@@ -47,12 +47,15 @@ def largest() -> dict[str, Any]:
         "attempts": {"inputDigest": DIGEST, "count": 3, "message": "m" * 4000, "reason": "r", "remediation": "Held"},
         "plan": {"digest": DIGEST, "createdAt": AT, "changes": True, "current": VERSION, "inputs": DIGEST,
                  "hops": [VERSION] * HOPS, "charts": [DIGEST] * HOPS},
+        "dataPlane": {"total": 5000, "unmanagedOwners": ["o" * 330] * 20,
+                      "restart": {"target": "t" * 160, "total": 1000, "failed": ["f" * 300] * 10, "soakUntil": AT}},
         "valuesSet": ["/" + "v" * 99] * (MAX_VALUES_SET_BYTES // 100),
         "history": [
             {"action": "Upgrade", "version": VERSION, "from": VERSION, "revision": number, "verified": True,
              "chartDigest": DIGEST, "crdDigest": DIGEST, "inputDigest": DIGEST, "authorities": ["a" * 64] * 4,
              "state": "Completed", "message": "m" * 1024, "startedTime": AT, "completionTime": AT,
-             "phases": [{"name": "ControlPlane", "seconds": 123.45}] * 8, "acceptedRisks": ["ImmutableFieldChanged"]}
+             "phases": [*[{"name": "ControlPlane", "seconds": 123.45}] * 7, {"name": "MeshConfig", "seconds": 1.5}],
+             "meshConfigSnapshot": "s" * 63, "acceptedRisks": ["ImmutableFieldChanged"]}
             for number in range(MAX_HISTORY)
         ],
     }  # fmt: skip
@@ -66,10 +69,11 @@ def test_the_largest_status_is_within_the_bound() -> None:
     assert before == kept, "what is given is not changed"
     assert size(after) <= MAX_STATUS
     jsonschema.validate(after, structural_schema(MeshUpgradeStatus))
-    for key in ("version", "revision", "verified", "state", "inputDigest"):
+    for key in ("version", "revision", "verified", "state", "inputDigest", "meshConfigSnapshot"):
         assert [entry[key] for entry in after["history"]] == [entry[key] for entry in before["history"]]
-    for key in ("attempts", "plan", "valuesSet", "hops"):
+    for key in ("attempts", "plan", "valuesSet", "hops", "dataPlane"):
         assert after[key] == before[key], "what a run needs stays"
+    assert all("MeshConfig" in [phase["name"] for phase in entry["phases"]] for entry in after["history"])
     assert [item["type"] for item in after["conditions"]] == list(ConditionType)
 
 

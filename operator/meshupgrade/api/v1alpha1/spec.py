@@ -5,7 +5,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 from pydantic.config import JsonDict
 
 from meshupgrade.api.v1alpha1.base import ApiModel
@@ -23,6 +23,23 @@ FreeObject = Annotated[
 def cel(rule: str, message: str) -> JsonDict:
     """Give the schema extension for one CEL rule of the CRD, with the message that its violation shows."""
     return {"x-kubernetes-validations": [{"rule": rule, "message": message}]}
+
+
+def duration_rule(field: str, *, least: str = "1s") -> JsonDict:
+    """Give the schema extension for a duration of at most a day."""
+    return cel(
+        f"self != '' && self.matches('{DURATION_PATTERN}') && duration(self) >= duration('{least}')"
+        " && duration(self) <= duration('24h')",
+        f"{field} must be a duration between {least} and 24h, such as 90s, 5m or 1h30m",
+    )
+
+
+def _as_duration(value: str) -> str:
+    parse_duration(value)
+    return value
+
+
+Duration = Annotated[str, AfterValidator(_as_duration)]
 
 
 class DistributionName(StrEnum):
@@ -230,15 +247,11 @@ class UpgradeSpec(ApiModel):
             "items": {"type": "string", "enum": [str(risk) for risk in RISKS]},
         },
     )
-    timeout: str = Field(
+    timeout: Duration = Field(
         default="5m",
         description="How long the control plane may take to become ready, such as 90s, 5m or 1h30m.",
         max_length=16,
-        json_schema_extra=cel(
-            f"self != '' && self.matches('{DURATION_PATTERN}') && duration(self) >= duration('1s')"
-            " && duration(self) <= duration('24h')",
-            "upgrade.timeout must be a duration between 1s and 24h, such as 90s, 5m or 1h30m",
-        ),
+        json_schema_extra=duration_rule("upgrade.timeout"),
     )
     retries: int = Field(
         default=2, ge=0, le=10, description="How often a failed attempt is tried again before the upgrade is Stalled."
@@ -250,12 +263,6 @@ class UpgradeSpec(ApiModel):
             "Hold: leave it as it is, for inspection."
         ),
     )
-
-    @field_validator("timeout")
-    @classmethod
-    def _timeout_is_a_duration(cls, value: str) -> str:
-        parse_duration(value)
-        return value
 
 
 class CRDsSpec(ApiModel):
@@ -333,22 +340,12 @@ class CanarySpec(ApiModel):
     """The namespace whose workloads are restarted first."""
 
     namespace: str = Field(description="A namespace of the mesh.", min_length=1, max_length=63)
-    soak: str = Field(
+    soak: Duration = Field(
         default="5m",
         description="How long its workloads have to stay healthy before the next wave, such as 5m.",
         max_length=16,
-        json_schema_extra=cel(
-            f"self != '' && self.matches('{DURATION_PATTERN}') && duration(self) >= duration('1s')"
-            " && duration(self) <= duration('24h')",
-            "dataPlane.canary.soak must be a duration between 1s and 24h, such as 90s, 5m or 1h30m",
-        ),
+        json_schema_extra=duration_rule("dataPlane.canary.soak"),
     )
-
-    @field_validator("soak")
-    @classmethod
-    def _soak_is_a_duration(cls, value: str) -> str:
-        parse_duration(value)
-        return value
 
 
 class LabelRequirement(ApiModel):
@@ -426,26 +423,15 @@ class DataPlaneSpec(ApiModel):
     failure_threshold: int = Field(
         default=0, ge=0, le=1000, description="How many workloads may fail to come back before no more are restarted."
     )
-    timeout: str | None = Field(
+    timeout: Duration | None = Field(
         default=None,
         description=(
             "How long the workloads of one wave may take to come back, such as 10m. Default: spec.upgrade.timeout, or "
             "10m when that is not set either."
         ),
         max_length=16,
-        json_schema_extra=cel(
-            f"self != '' && self.matches('{DURATION_PATTERN}') && duration(self) >= duration('1s')"
-            " && duration(self) <= duration('24h')",
-            "dataPlane.timeout must be a duration between 1s and 24h, such as 90s, 5m or 1h30m",
-        ),
+        json_schema_extra=duration_rule("dataPlane.timeout"),
     )
-
-    @field_validator("timeout")
-    @classmethod
-    def _timeout_is_a_duration(cls, value: str | None) -> str | None:
-        if value is not None:
-            parse_duration(value)
-        return value
 
     @field_validator("max_unavailable")
     @classmethod
@@ -514,15 +500,11 @@ class MeshUpgradeSpec(ApiModel):
     suspend: bool = Field(
         default=False, description="Do nothing. A hop that has begun is finished or rolled back before that."
     )
-    interval: str = Field(
+    interval: Duration = Field(
         default="10m",
         description="How often a mesh at rest is looked at, and the repository asked for versions, such as 10m.",
         max_length=16,
-        json_schema_extra=cel(
-            f"self != '' && self.matches('{DURATION_PATTERN}') && duration(self) >= duration('10s')"
-            " && duration(self) <= duration('24h')",
-            "interval must be a duration between 10s and 24h, such as 90s, 10m or 1h30m",
-        ),
+        json_schema_extra=duration_rule("interval", least="10s"),
     )
     drift_policy: DriftPolicy = Field(
         default=DriftPolicy.WARN,
@@ -553,12 +535,6 @@ class MeshUpgradeSpec(ApiModel):
         """
         own = self.upgrade.timeout if "timeout" in self.upgrade.model_fields_set else "10m"
         return self.data_plane.timeout or own
-
-    @field_validator("interval")
-    @classmethod
-    def _interval_is_a_duration(cls, value: str) -> str:
-        parse_duration(value)
-        return value
 
 
 def parse_duration(text: str) -> timedelta:

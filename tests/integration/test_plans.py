@@ -3,6 +3,9 @@
 import base64
 import gzip
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -53,6 +56,19 @@ def the_plan(mesh: Mesh) -> dict[str, Any]:
 
 def annotate(mesh: Mesh, *annotations: str) -> None:
     mesh.kubectl("annotate", "--overwrite", "meshupgrade", mesh.name, *annotations)
+
+
+def previewed(mesh: Mesh, manifest: dict[str, Any]) -> dict[str, Any]:
+    """Give the plan of a manifest that is not applied, as the kubectl plugin makes it."""
+    program = Path(sys.executable).with_name("kubectl-meshupgrade")
+    path = os.pathsep.join([str(mesh.cluster.binaries.helm.parent), os.environ["PATH"]])
+    answer = subprocess.run(
+        [program, "plan", "-f", "-", "-o", "json"], input=yaml.safe_dump(manifest), text=True, check=False,
+        capture_output=True, timeout=120, env={**mesh.cluster.environment(), "PATH": path},
+    )  # fmt: skip
+    assert answer.returncode == 2, answer.stdout + answer.stderr
+    plan: dict[str, Any] = json.loads(answer.stdout)
+    return plan
 
 
 def plans(mesh: Mesh) -> list[str]:
@@ -238,6 +254,16 @@ def test_going_back_by_version_and_by_token(mesh: Mesh, operator: Operator) -> N
     mesh.upgrade("1.2.1", interval="11m")
     assert mesh.wait_ready()["currentVersion"] == "1.2.1"
     assert len(mesh.revisions()) == rested + 1
+
+    # With values of its own: Ready is not told before it has them.
+    spec = mesh.spec("1.2.0", values={"osm": {"enableEgress": True}})
+    foreseen = previewed(mesh, mesh.manifest(spec))
+    mesh.apply_objects([mesh.manifest(spec)])
+    eventually(lambda: mesh.status().get("plan", {}).get("digest") == foreseen["digest"], operator.log)
+    mesh.wait_ready()
+    values = mesh.cluster.helm("get", "values", "osm", "--namespace", mesh.namespace, "-o", "json").stdout
+    assert json.loads(values)["osm"]["enableEgress"] is True
+    assert [item["action"] for item in mesh.status()["history"]][:2] == ["Upgrade", "Rollback"]
 
 
 def test_a_pause_for_all_meshes(mesh: Mesh, start_operator: Callable[..., Operator]) -> None:

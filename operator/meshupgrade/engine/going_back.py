@@ -1,7 +1,10 @@
 """Going back because a person wants to: by the version in the spec, or by the annotation that names a revision."""
 
+from collections.abc import Sequence
+
 from meshupgrade.api.v1alpha1.conditions import Reason
 from meshupgrade.api.v1alpha1.names import ROLLBACK_REQUESTED
+from meshupgrade.api.v1alpha1.plan import Plan
 from meshupgrade.api.v1alpha1.spec import Mode
 from meshupgrade.api.v1alpha1.status import Attempts, HistoryEntry, Remediation
 from meshupgrade.domain.state import State
@@ -16,25 +19,17 @@ from meshupgrade.phases.going_back import going_back_findings
 from meshupgrade.phases.rollback import GoingBack
 from meshupgrade.phases.shape import PhaseFailed, Work
 
-__all__ = ["go_back", "take_request"]
+__all__ = ["go_back", "plan_back", "take_request"]
 
 
 async def go_back(session: Session, work: Work, back: HistoryEntry) -> float:
     """Bring the release back to the version before, since the spec says so: planned, approved and told as a hop."""
-    assert back.revision is not None
-    release = await work.storage.read(back.revision)
-    work.hops = [work.need_goal()]
-    work.undo = to_undo(session.report.status.history, back.version, back.revision)
-    afterwards = await plan_phases(ONCE_PHASES, work)
-    findings = await going_back_findings(work, release)
-    findings += [finding for planned in afterwards for finding in planned.findings]
-    blocking = await session.report.planned(work, findings)
+    plan = await plan_back(work, back, session.report.status.history)
+    blocking = await session.report.planned(work, plan.findings)
     if blocking and work.half_way:
         raise PhaseFailed(blocking[0].name, f"{blocking[0].message}. {blocking[0].remedy}")
     if blocking and work.spec.mode is not Mode.PLAN:
         return await session.refuse(work, blocking)
-    history = session.report.status.history
-    plan = make_back_plan(work, release, back, findings, Afterwards.of(afterwards), history, now())
     if (held := await held_back(session, work, await keep(session, work, plan), blocking)) is not None:
         return held
     session.report.opened(work, session.digest(), back=back)
@@ -53,6 +48,18 @@ async def go_back(session: Session, work: Work, back: HistoryEntry) -> float:
     await session.rest(work, State.COMPLETED)
     # What else of the spec is other than it was at that revision, its values above all, is brought about next.
     return 0.0
+
+
+async def plan_back(work: Work, back: HistoryEntry, history: Sequence[HistoryEntry]) -> Plan:
+    """Give the plan of going back to what an entry of history speaks of, with what was found; nothing is written."""
+    assert back.revision is not None
+    release = await work.storage.read(back.revision)
+    work.hops = [work.need_goal()]
+    work.undo = to_undo(history, back.version, back.revision)
+    afterwards = await plan_phases(ONCE_PHASES, work)
+    findings = await going_back_findings(work, release)
+    findings += [finding for planned in afterwards for finding in planned.findings]
+    return make_back_plan(work, release, back, findings, Afterwards.of(afterwards), history, now())
 
 
 async def take_request(session: Session, work: Work) -> bool:

@@ -112,12 +112,12 @@ def last_verified(session: Session, work: Work) -> HistoryEntry | None:
     return history.last_verified(session.report.status.history, {stored.revision for stored in work.revisions})
 
 
-def version_before(session: Session, work: Work) -> HistoryEntry | None:
+def version_before(entries: Sequence[HistoryEntry], work: Work) -> HistoryEntry | None:
     """Give the entry to go back to, when the spec names the version that was verified before the one that runs."""
     if work.live is None or work.wanted.exact is None or work.need_goal().compare(work.current_version()) >= 0:
         return None
     stored = {stored.revision for stored in work.revisions}
-    entry = history.verified_before(session.report.status.history, stored, str(work.current_version()))
+    entry = history.verified_before(entries, stored, str(work.current_version()))
     return entry if entry is not None and parse_version(entry.version) == work.goal else None
 
 

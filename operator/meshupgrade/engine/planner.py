@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import semver
+
 from meshupgrade.api.v1alpha1.findings import Finding
 from meshupgrade.api.v1alpha1.plan import CRDAction, Plan, PlannedCRD, PlannedHop
 from meshupgrade.api.v1alpha1.spec import ValuesPolicy
@@ -16,11 +18,13 @@ from meshupgrade.domain.object_changes import image_changes, object_changes, rep
 from meshupgrade.domain.plans import estimate, plan_digest, reversibility, value_changes
 from meshupgrade.domain.schema_changes import crd_change
 from meshupgrade.domain.secrets import texts
+from meshupgrade.domain.versions import parse_version
 from meshupgrade.domain.windows import closes_at, next_opening
 from meshupgrade.engine.planning import Afterwards
 from meshupgrade.helm.release import Release
 from meshupgrade.phases.fit import release_fits
 from meshupgrade.phases.shape import Work
+from meshupgrade.phases.storage.look import replaces_crds
 from meshupgrade.phases.values import slow_digest
 
 __all__ = ["make_back_plan", "make_plan"]
@@ -37,7 +41,9 @@ async def make_plan(
     first = hops[0]
     digests = [await _values_digest(hop) for hop in hops]
     planned = await asyncio.to_thread(lambda: [_hop(hop, digest) for hop, digest in zip(hops, digests, strict=True)])
-    return _plan(first, planned, findings, afterwards, history, at)
+    changed = any(hop.crds for hop in planned)
+    replacing = _replacing(first, first.running()) if changed else ""
+    return _plan(first, planned, findings, afterwards, history, at, replacing)
 
 
 def make_back_plan(
@@ -66,7 +72,8 @@ def make_back_plan(
         ),
         restarts=replaced_workloads(before, after, namespace, recreated=recreated),
     )
-    return _plan(work, [hop], findings, afterwards, history, at)
+    replacing = _replacing(work, parse_version(entry.version))
+    return _plan(work, [hop], findings, afterwards, history, at, replacing)
 
 
 def _plan(
@@ -76,6 +83,7 @@ def _plan(
     afterwards: Afterwards,
     history: Sequence[HistoryEntry],
     at: datetime,
+    replacing: str,
 ) -> Plan:
     """Put the plan together, mask the secrets of the run in it, and give it its digest."""
     plan = Plan(
@@ -90,11 +98,18 @@ def _plan(
         addons=list(afterwards.addons),
         findings=list(findings),
         interruptions=_interruptions(work, hops, afterwards, at),
-        reversibility=reversibility(hops, findings, afterwards.mesh_config, afterwards.data_plane),
+        reversibility=reversibility(
+            hops, findings, afterwards.mesh_config, afterwards.data_plane, replacing=replacing
+        ),
         estimate_seconds=estimate(history, hops),
     )
     plan = Plan.model_validate(work.tools.secrets.scrub_all(plan.model_dump(mode="json", by_alias=True)))
     return plan.model_copy(update={"digest": plan_digest(plan)})
+
+
+def _replacing(work: Work, version: semver.Version | None) -> str:
+    """Give the version gone back to when its bootstrap replaces CRDs, else nothing."""
+    return str(version) if version is not None and replaces_crds(work, version) else ""
 
 
 def _running(work: Work) -> str:
@@ -191,8 +206,9 @@ def _interruptions(work: Work, hops: Sequence[PlannedHop], afterwards: Afterward
         told.append(f"the objects of {', '.join(scopes)} are away for a moment, and what they allow or route with them")
     if (restart := afterwards.data_plane) is not None and restart.workloads:
         told.append(
-            f"{restart.workloads} workloads of the data plane are restarted, at most {restart.wave_size} at once; each "
-            "is as available meanwhile as its own update strategy keeps it"
+            f"{some(restart.workloads, 'workload')} of the data plane {'is' if restart.workloads == 1 else 'are'} "
+            f"restarted, at most {restart.wave_size} at once; each is as available meanwhile as its own update "
+            "strategy keeps it"
         )
         if (closes := _closing(work, at)) is not None:
             told.append(f"waves that have not begun at {closes:%Y-%m-%dT%H:%M:%SZ}, when the window closes, wait")

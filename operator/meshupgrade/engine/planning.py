@@ -84,6 +84,7 @@ async def plan_path(work: Work) -> Planned:
         afterwards = await plan_phases(ONCE_PHASES, replace(hops[-1], crd_reads=work.crd_reads))
         findings += [finding for plan in afterwards for finding in plan.findings]
         phases += afterwards
+    work.risks = frozenset(finding.name for finding in findings if finding.severity is Severity.RISK)
     return Planned(findings, phases, hops)
 
 

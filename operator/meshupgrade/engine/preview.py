@@ -12,8 +12,9 @@ from meshupgrade.api.v1alpha1.plan import Plan
 from meshupgrade.api.v1alpha1.spec import MeshUpgradeSpec
 from meshupgrade.distributions import load_distribution
 from meshupgrade.domain.ranges import Range, parse_range
+from meshupgrade.engine.going_back import plan_back
 from meshupgrade.engine.objects import spec_errors
-from meshupgrade.engine.observation import read_release
+from meshupgrade.engine.observation import read_release, version_before
 from meshupgrade.engine.planner import make_plan
 from meshupgrade.engine.planning import plan_path
 from meshupgrade.engine.status import now, read_status
@@ -70,6 +71,9 @@ async def preview(tools: Tools, manifest: Mapping[str, Any]) -> Preview:
     unresolved = await resolve_goal(work, None, keep=False)
     if unresolved:
         return Preview(None, unresolved)
+    if (back := version_before(status.history, work)) is not None:
+        way_back = await plan_back(work, back, status.history)
+        return Preview(way_back, way_back.findings)
     planned = await plan_path(work)
     if not planned.complete:
         return Preview(None, planned.findings)

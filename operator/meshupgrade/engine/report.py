@@ -37,6 +37,7 @@ from meshupgrade.kube.events import Event, write_events
 from meshupgrade.kube.readiness import Readiness
 from meshupgrade.phases import PHASES
 from meshupgrade.phases.addon_images import spec_values
+from meshupgrade.phases.fit import release_fits
 from meshupgrade.phases.shape import Outcome, PhaseModule, SnapshotPlace, Work
 
 __all__ = ["Report", "finding_events"]
@@ -382,12 +383,19 @@ class Report:
         await self._writer.write()
 
     async def went_back(self, work: Work, *, superseded: bool) -> None:
-        """Show the version before as reached again."""
+        """Show the version before as reached again; not as Ready while the spec wants other values for it."""
         for phase in PHASES:
             shown = self._writer.get(phase.condition)
             if shown is None or shown.reason == Reason.PENDING:
                 self._writer.condition(phase.condition, "True", Reason.NOTHING_TO_DO, "not needed to go back")
-        await self.completed(work, superseded=superseded)
+        if release_fits(work):
+            await self.completed(work, superseded=superseded)
+            return
+        if self.under_way(work):
+            self._close(HistoryState.COMPLETED)
+        self._writer.update(attempts=None)
+        self._writer.show(State.RUNNING, f"{work.version} is back; what the spec says of its values comes next")
+        await self._writer.write()
 
     def rollback_asked(self, asked: str) -> None:
         """Forget the last request for a rollback once its annotation is gone, so that it can be made again."""

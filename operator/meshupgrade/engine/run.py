@@ -139,7 +139,7 @@ class Run:
             return rest
         work.authorities = report.status.history[0].authorities if work.half_way else ()
         work.undo = undo_of(session, work)
-        if (back := version_before(session, work)) is not None:
+        if (back := version_before(report.status.history, work)) is not None:
             return await go_back(session, work, back)
         return await self._upgrade(work)
 

@@ -137,6 +137,29 @@ def test_what_cannot_be_is_refused_before_anything_is_written(in_use: Mesh, oper
     assert in_use.fingerprints() == before
 
 
+def test_what_a_merge_opens_is_known_before(in_use: Mesh, operator: Operator) -> None:
+    assert in_use.live_mesh_config()["spec"]["traffic"]["enableEgress"] is False
+    egress = {"values": {"osm": {"enableEgress": True}}, "mode": "Plan"}
+    keep = _planned_findings(in_use, egress)
+    merge = _planned_findings(in_use, {**egress, "meshConfig": MERGE})
+    patched = _planned_findings(
+        in_use, {**egress, "meshConfig": {**MERGE, "patch": {"traffic": {"enableEgress": False}}}}
+    )
+    assert [each.get("MeshConfigOpened", {}).get("severity") for each in (keep, merge, patched)] == [
+        None, "Warning", None,
+    ]  # fmt: skip
+    opened = merge["MeshConfigOpened"]
+    assert "traffic.enableEgress is false and becomes true" in opened["message"]
+    assert '{"traffic": {"enableEgress": false}}' in opened["remedy"]
+
+
+def _planned_findings(mesh: Mesh, fields: Object) -> dict[str, Object]:
+    """Give the findings of a plan by their names."""
+    mesh.upgrade("1.2.1", **fields)
+    mesh.wait_phase("Planned")
+    return {item["name"]: item for item in mesh.status()["findings"]}
+
+
 def test_a_requested_rollback_takes_back_what_the_upgrade_changed(in_use: Mesh, operator: Operator) -> None:
     before = in_use.live_mesh_config()["spec"]
     changes = {**MERGE, "patch": {"observability": {"osmLogLevel": "debug"}}}

@@ -221,6 +221,9 @@ def test_going_back_by_version_and_by_token(mesh: Mesh, operator: Operator) -> N
     mesh.install_in_use("1.2.0")
     mesh.upgrade("1.2.1", values={"osm": {"enableEgress": True}})
     mesh.wait_ready()
+    mesh.upgrade("1.1.0")
+    ready = mesh.wait_stalled()["Ready"]
+    assert (ready["reason"], "Only 1.2.0, which was verified" in ready["message"]) == ("Downgrade", True), ready
     # As a reverted commit does it: version and values of before.
     mesh.upgrade("1.2.0")
     status = mesh.wait_ready()

@@ -261,7 +261,8 @@ def test_from_a_plan_to_its_end(plugin: Plugin, in_use: Mesh, operator: Operator
     shown = plugin.output("status")
     assert "8/8" in shown
     # The MeshConfig keeps the sidecar of before, and the injector's default is another init container.
-    assert re.search(r"^bookstore\s+Deployment\s+bookstore-v1\s+1\s+0\s+1\s+0\s+outdated$", shown, re.MULTILINE)
+    row = r"^bookstore\s+Deployment\s+bookstore-v1\s+1\s+0\s+1\s+0\s+outdated \(init container\)$"
+    assert re.search(row, shown, re.MULTILINE)
     data = json.loads(plugin.output("status", "--output", "json"))
     assert [(one["namespace"], one["name"], one["state"]) for one in data["workloads"]] == [
         ("bookbuyer", "bookbuyer", "outdated"),

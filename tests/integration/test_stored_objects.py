@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import dataclasses
+import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +14,7 @@ import yaml
 from meshupgrade.api.v1alpha1.findings import FindingName, Severity
 from meshupgrade.domain.schema_validation import Validator
 from meshupgrade.domain.structural_schema import prune, with_defaults
+from meshupgrade.helm.release import Release
 from meshupgrade.kube.access import load_access
 from meshupgrade.kube.client import Kube, ObjectRef, crd_ref
 from meshupgrade.kube.errors import KubeError, Rejected, Unreachable
@@ -21,6 +24,7 @@ from meshupgrade.phases.shape import Target, Tools, Work
 from meshupgrade.phases.storage import Storage
 from tests.cluster.cluster import Cluster
 from tests.integration.harness import Object
+from tests.unit.phases.preflight.releases import rendered
 from tests.unit.phases.works import make_work
 
 GROUP = "objects.example.test"
@@ -41,16 +45,16 @@ async def kube(cluster: Cluster) -> AsyncIterator[Kube]:
         yield client
 
 
-def crd(kind: str, spec: Object, stored: str = "v1", **others: Object) -> Object:
+def crd(kind: str, spec: Object, stored: str = "v1", group: str = GROUP, **others: Object) -> Object:
     """A CRD with that schema of spec in v1, and others by the name of their version."""
     plural = f"{kind.lower()}s"
     versions = {"v1": spec, **others}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{GROUP}"},
+        "metadata": {"name": f"{plural}.{group}"},
         "spec": {
-            "group": GROUP,
+            "group": group,
             "scope": "Namespaced",
             "names": {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower()},
             "versions": [
@@ -74,9 +78,10 @@ async def install(kube: Kube, definition: Object) -> None:
         live = await kube.get(crd_ref(name))
         conditions = live.get("status", {}).get("conditions") or []
         if "Established" in {item["type"] for item in conditions if item["status"] == "True"}:
-            kube.forget_discovery({GROUP})
+            group = definition["spec"]["group"]
+            kube.forget_discovery({group})
             try:
-                async for _ in kube.pages(f"{GROUP}/v1", kind, limit=1):
+                async for _ in kube.pages(f"{group}/v1", kind, limit=1):
                     return
             except KubeError:
                 pass
@@ -175,6 +180,46 @@ async def test_offenders_are_named_up_to_a_bound(kube: Kube) -> None:
     assert (moved.name, moved.message.partition(" ")[0]) == (FindingName.FIELDS_PRUNED, "12")
     # Nothing is read, and nothing found, when fields only come.
     assert await look(kube, crd("Part", {**old, "properties": {**old["properties"], "more": {"type": "string"}}})) == []
+
+
+async def test_of_the_mesh_config_only_what_the_spec_does_not_mend_is_told(kube: Kube) -> None:
+    """Defaults are dropped, and brought in, by a merge; what somebody wrote is lost all the same."""
+    text, group = {"type": "string"}, "config.openservicemesh.io"
+    old: Object = {"type": "object", "properties": {"gone": {"type": "boolean"}, "mine": text, "mode": text}}
+    new: Object = {"type": "object", "required": ["mode", "level"], "properties": {"mode": text, "level": text}}
+    live, shipped = (crd("MeshConfig", schema, group=group) for schema in (old, new))
+    await install(kube, live)
+    config = {**thing("osm-mesh-config", {"gone": False, "mine": "x"}, "MeshConfig"), "apiVersion": f"{group}/v1"}
+    await kube.apply(config, manager="test")
+    told = {}
+    for name, mesh_config in {
+        "Keep": {},
+        "Merge": {"defaults": "Merge"},
+        "patch": {"patch": {"gone": None, "mine": None, "mode": "b"}},
+    }.items():
+        work = work_of(kube, shipped)
+        work.namespace = "default"
+        work.spec = make_work({"meshConfig": mesh_config}).spec
+        work.live, work.preset_revision = release_of({"gone": False}), 2
+        work.target = dataclasses.replace(work.need_target(), rendered=release_of({"mode": "a", "level": "l"}))
+        found = await run_checks([custom_resources.CHECK], work)
+        assert all(one.severity is Severity.WARNING for one in found)
+        assert all(("defaults to Merge" in one.remedy) is (name != "Merge") for one in found)
+        told[name] = {str(one.name): [word for word in WORDS if word in one.message] for one in found}
+    assert told == {
+        "Keep": {"CustomResourceInvalid": ["level", "mode"], "FieldsPruned": ["spec.gone", "spec.mine"]},
+        "Merge": {"FieldsPruned": ["spec.mine"]},
+        "patch": {"CustomResourceInvalid": ["level"]},
+    }
+
+
+WORDS = ("level", "mode", "spec.gone", "spec.mine")
+
+
+def release_of(preset: Object) -> Release:
+    """Give a release that has this preset alone."""
+    data = {"preset-mesh-config.json": json.dumps(preset)}
+    return rendered({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "preset-mesh-config"}, "data": data})
 
 
 async def test_a_conversion_webhook_that_nobody_serves_is_no_refusal(kube: Kube) -> None:

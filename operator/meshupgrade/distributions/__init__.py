@@ -73,6 +73,8 @@ class MeshConfigFacts(_Facts):
     """Where it can name the image of the init container; None where only the injector's default counts."""
 
     drivers: DriverFacts | None = None
+    guard_paths: tuple[tuple[str, ...], ...]
+    """The switches that let traffic pass which false holds back, or keeps under policy or mTLS."""
 
 
 class SidecarFacts(_Facts):

@@ -1,16 +1,16 @@
 """What the spec of a MeshUpgrade sets in a MeshConfig by name, over what is there."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from meshupgrade.domain.injection import driver_in_use
 from meshupgrade.domain.merge import lookup, merge_patch, same, with_value
 from meshupgrade.domain.structural_schema import Schema, inner_schema, prune, with_defaults
-from meshupgrade.domain.three_way import MISSING, Path, name_of
+from meshupgrade.domain.three_way import MISSING, Difference, Path, name_of
 
-__all__ = ["ImageFields", "as_made", "as_stored", "clash", "is_set_by", "missing", "patched", "with_image"]
+__all__ = ["ImageFields", "as_made", "as_stored", "clash", "is_set_by", "missing", "opened", "patched", "with_image"]
 
 Spec = Mapping[str, Any]
 
@@ -81,6 +81,12 @@ def is_set_by(path: Path, patch: Spec, image: str | None, fields: ImageFields) -
     driver = (*fields.drivers, fields.image)
     own = path == fields.path or (bool(fields.drivers) and (*path[: len(fields.drivers)], path[-1]) == driver)
     return image is not None and own
+
+
+def opened(before: Spec, after: Spec, guards: Sequence[Path]) -> list[Difference]:
+    """Give the switches that become true: false, like none at all, guards the traffic."""
+    found = [(path, lookup(before, path, MISSING), lookup(after, path, MISSING)) for path in guards]
+    return [Difference(path, old, old, new) for path, old, new in found if new is True and old is not True]
 
 
 def as_stored(spec: Spec, schema: Schema) -> dict[str, Any]:

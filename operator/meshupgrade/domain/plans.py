@@ -67,6 +67,8 @@ def summarize(plan: Plan, *, secret: str, inputs: str, approved: bool, carried: 
         recreated=actions.count(ObjectAction.RECREATE),
         deleted=actions.count(ObjectAction.DELETE),
         restarts=len({workload for hop in plan.hops for workload in hop.restarts}),
+        mesh_config=len(plan.mesh_config),
+        addons=len(plan.addons),
         data_plane=plan.data_plane.workloads if plan.data_plane is not None else 0,
         waves=plan.data_plane.waves if plan.data_plane is not None else 0,
         errors=weights.count(Severity.ERROR),
@@ -117,9 +119,14 @@ def reversibility(
     findings: Sequence[Finding],
     mesh_config: Sequence[PlannedValue],
     data_plane: PlannedRestart | None = None,
+    *,
+    replacing: str = "",
 ) -> list[Reversibility]:
-    """Say of each phase that changes something whether a rollback takes that back."""
-    told = list(_reversibility(hops, findings, mesh_config))
+    """Say of each phase that changes something whether a rollback takes that back.
+
+    ``replacing`` is the version gone back to, when its bootstrap replaces CRDs by its own and does not merge them.
+    """
+    told = list(_reversibility(hops, findings, mesh_config, replacing))
     if data_plane is not None and data_plane.workloads:
         note = "workloads keep the sidecar that they were restarted with until they are restarted again"
         told.append(Reversibility(phase=Phase.DATA_PLANE, reversible=False, note=note))
@@ -127,15 +134,23 @@ def reversibility(
 
 
 def _reversibility(
-    hops: Sequence[PlannedHop], findings: Sequence[Finding], mesh_config: Sequence[PlannedValue]
+    hops: Sequence[PlannedHop], findings: Sequence[Finding], mesh_config: Sequence[PlannedValue], replacing: str
 ) -> Iterator[Reversibility]:
-    if any(hop.crds for hop in hops):
+    blocked = next((finding for finding in findings if finding.name == "RollbackBlocked"), None)
+    if replacing and blocked is None:
+        yield Reversibility(
+            phase=Phase.CRDS,
+            reversible=False,
+            note=f"the bootstrap of {replacing} replaces the CRDs by its own when it starts: versions that only the "
+            "newer ones have are served no more, and fields that only they have are lost from objects that are written "
+            "then",
+        )
+    elif any(hop.crds for hop in hops):
         yield Reversibility(
             phase=Phase.CRDS,
             reversible=False,
             note="CRDs only roll forward; every version that was served stays served",
         )
-    blocked = next((finding for finding in findings if finding.name == "RollbackBlocked"), None)
     if blocked is not None:
         yield Reversibility(phase=Phase.CONTROL_PLANE, reversible=False, note=blocked.message)
     elif any(hop.objects for hop in hops):
@@ -150,7 +165,13 @@ def _reversibility(
             reversible=False,
             note="objects stay stored in the new version, which the old release reads as well",
         )
-    if mesh_config:
+    if mesh_config and blocked is not None:
+        yield Reversibility(
+            phase=Phase.MESH_CONFIG,
+            reversible=False,
+            note="it is put back in a rollback alone, which could not start",
+        )
+    elif mesh_config:
         yield Reversibility(
             phase=Phase.MESH_CONFIG,
             reversible=True,

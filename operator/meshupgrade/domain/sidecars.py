@@ -41,6 +41,7 @@ __all__ = [
     "SidecarNames",
     "SidecarState",
     "TagSeen",
+    "has_current_sidecar",
     "judge",
     "sidecar_of",
     "with_tags",
@@ -139,6 +140,11 @@ def judge(pod: PodSidecar, images: Images) -> SidecarState:
     return next(
         state for state in (SidecarState.OUTDATED, SidecarState.UNKNOWN, SidecarState.CURRENT) if state in states
     )
+
+
+def has_current_sidecar(pod: PodSidecar, images: Images) -> bool:
+    """Tell whether the sidecar of an injected Pod is current, whatever its init container is."""
+    return judge(replace(pod, init=None), images) is SidecarState.CURRENT
 
 
 def with_tags(images: Images, pods: Iterable[tuple[datetime, PodSidecar]]) -> Images:

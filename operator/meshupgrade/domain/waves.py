@@ -3,7 +3,7 @@
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import TypeVar
 
-__all__ = ["count_waves", "next_wave", "wave_size"]
+__all__ = ["count_waves", "next_wave", "wave_size", "waves_over"]
 
 K = TypeVar("K", bound=Hashable)
 B = TypeVar("B", bound=Hashable)
@@ -19,6 +19,16 @@ def wave_size(limit: int | str, workloads: int) -> int:
 def count_waves(stages: Sequence[int], size: int) -> int:
     """Give how many waves it takes for so many workloads in each stage; stages share no wave."""
     return sum(-(-workloads // size) for workloads in stages)
+
+
+def waves_over(wave: int, waves: int, left: int, *, in_flight: bool) -> int:
+    """Give how many waves are over when a run takes up a restart that had begun its ``wave`` of ``waves``.
+
+    ``left`` is how many waves what is due still takes. The last one was interrupted, and is begun again, when workloads
+    of it are in flight; and when none was touched yet, which shows in that more waves would be needed than there were.
+    """
+    interrupted = in_flight or wave + left > waves
+    return max(0, wave - interrupted)
 
 
 def next_wave(

@@ -50,6 +50,9 @@ async def read_release(work: Work, entries: Sequence[HistoryEntry]) -> None:
     work.live = await work.storage.read(next(deployed, work.revisions[0]).revision)
     verified = history.last_verified(entries, {stored.revision for stored in work.revisions})
     work.verified = verified.revision if verified is not None else None
+    before = _verified_before(entries, work)
+    lower = before is not None and parse_version(before.version).compare(work.current_version()) < 0
+    work.version_before = before.version if before is not None and lower else ""
     work.preset_revision = preset_revision(work, merged_revision(entries))
     work.base = await find_base(work)
 
@@ -116,9 +119,13 @@ def version_before(entries: Sequence[HistoryEntry], work: Work) -> HistoryEntry 
     """Give the entry to go back to, when the spec names the version that was verified before the one that runs."""
     if work.live is None or work.wanted.exact is None or work.need_goal().compare(work.current_version()) >= 0:
         return None
-    stored = {stored.revision for stored in work.revisions}
-    entry = history.verified_before(entries, stored, str(work.current_version()))
+    entry = _verified_before(entries, work)
     return entry if entry is not None and parse_version(entry.version) == work.goal else None
+
+
+def _verified_before(entries: Sequence[HistoryEntry], work: Work) -> HistoryEntry | None:
+    stored = {stored.revision for stored in work.revisions}
+    return history.verified_before(entries, stored, str(work.current_version()))
 
 
 def undo_of(session: Session, work: Work) -> list[str] | None:

@@ -20,6 +20,7 @@ from meshupgrade.domain.schema_changes import crd_change
 from meshupgrade.domain.secrets import texts
 from meshupgrade.domain.versions import parse_version
 from meshupgrade.domain.windows import closes_at, next_opening
+from meshupgrade.domain.words import amount
 from meshupgrade.engine.planning import Afterwards
 from meshupgrade.helm.release import Release
 from meshupgrade.phases.fit import release_fits
@@ -98,9 +99,7 @@ def _plan(
         addons=list(afterwards.addons),
         findings=list(findings),
         interruptions=_interruptions(work, hops, afterwards, at),
-        reversibility=reversibility(
-            hops, findings, afterwards.mesh_config, afterwards.data_plane, replacing=replacing
-        ),
+        reversibility=reversibility(hops, findings, afterwards.mesh_config, afterwards.data_plane, replacing=replacing),
         estimate_seconds=estimate(history, hops),
     )
     plan = Plan.model_validate(work.tools.secrets.scrub_all(plan.model_dump(mode="json", by_alias=True)))
@@ -206,7 +205,7 @@ def _interruptions(work: Work, hops: Sequence[PlannedHop], afterwards: Afterward
         told.append(f"the objects of {', '.join(scopes)} are away for a moment, and what they allow or route with them")
     if (restart := afterwards.data_plane) is not None and restart.workloads:
         told.append(
-            f"{some(restart.workloads, 'workload')} of the data plane {'is' if restart.workloads == 1 else 'are'} "
+            f"{amount(restart.workloads, 'workload')} of the data plane {'is' if restart.workloads == 1 else 'are'} "
             f"restarted, at most {restart.wave_size} at once; each is as available meanwhile as its own update "
             "strategy keeps it"
         )

@@ -29,7 +29,7 @@ class Path:
         goal = work.need_goal()
         findings = hop_findings(work.running(), [goal])
         if any(finding.severity is Severity.ERROR for finding in findings):
-            return PhasePlan(findings)
+            return PhasePlan([_with_way_back(work, finding) for finding in findings])
         try:
             listing = await chart_listing(work)
         except ReferenceInvalid as error:
@@ -71,6 +71,16 @@ def _chart(listing: ChartListing, version: semver.Version) -> ChartVersion | Non
     """Give the chart of exactly that build, else the first of that version."""
     same = [chart for chart in listing.versions if chart.version == version]
     return next((chart for chart in same if str(chart.version) == str(version)), next(iter(same), None))
+
+
+def _with_way_back(work: Work, finding: Finding) -> Finding:
+    """Say in the remedy of a Downgrade which lower version would be none."""
+    if finding.name is not FindingName.DOWNGRADE:
+        return finding
+    way = "Only the version that was verified before it can be gone back to, and history has none that is lower."
+    if before := work.version_before:
+        way = f"Only {before}, which was verified before it, can be gone back to: set spec.version to it."
+    return finding.model_copy(update={"remedy": f"{finding.remedy} {way}"})
 
 
 async def _release_not_found(work: Work) -> Finding:

@@ -1,8 +1,8 @@
 """The rollback: the release brought back to its last verified revision, once, after the attempts are used up.
 
 Of the shape of a phase, and run by the engine alone. What the attempts that are rolled back changed in the MeshConfig
-is put back once the old control plane is up. CRDs are not rolled back: they only roll forward, and every version that
-was served stays served.
+is put back once the old control plane is up. CRDs are not rolled back: they only roll forward, but for a bootstrap that
+replaces them by its own.
 """
 
 from dataclasses import replace

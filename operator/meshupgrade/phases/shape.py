@@ -214,6 +214,12 @@ class Work:
     authorities: Sequence[str] = ()
     """Fingerprints of the mesh's certificate authority before the upgrade to the target began."""
 
+    risks: frozenset[FindingName] = frozenset()
+    """The Risks that planning found, on the whole way."""
+
+    version_before: str = ""
+    """The lower version that was verified before the one that runs: the only one that can be gone back to."""
+
     target: Target | None = None
     recreated: frozenset[ObjectRef] = frozenset()
     """The objects of the target that can only be changed by deleting and creating them."""

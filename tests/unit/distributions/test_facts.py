@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from meshupgrade.api.v1alpha1.spec import DistributionName
 from meshupgrade.distributions import Distribution, load_distribution
 
+EGRESS, PERMISSIVE = ("traffic", "enableEgress"), ("traffic", "enablePermissiveTrafficPolicyMode")
 OSM, EDGE, FSM = DistributionName.OSM, DistributionName.OSM_EDGE, DistributionName.FSM
 
 
@@ -48,6 +49,8 @@ def test_every_distribution_loads_and_knows_its_name(name: DistributionName) -> 
         ("mesh_config.group", "config.openservicemesh.io", "config.openservicemesh.io", "config.flomesh.io"),
         ("mesh_config.sidecar_image_path", ("sidecar", "envoyImage"), ("sidecar", "sidecarImage"),
          ("sidecar", "sidecarImage")),
+        ("mesh_config.guard_paths", (EGRESS, PERMISSIVE), (EGRESS, PERMISSIVE),
+         (EGRESS, PERMISSIVE, ("sidecar", "sidecarDisabledMTLS"))),
         ("sidecar.container", "envoy", "sidecar", "sidecar"),
         ("sidecar.pod_label", "osm-proxy-uuid", "osm-proxy-uuid", "fsm-proxy-uuid"),
         ("sidecar.namespace_label", "openservicemesh.io/monitored-by", "openservicemesh.io/monitored-by",

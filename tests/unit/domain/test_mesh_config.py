@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from meshupgrade.domain.mesh_config import ImageFields, as_made, as_stored, clash, is_set_by, missing, patched
+from meshupgrade.domain.mesh_config import ImageFields, as_made, as_stored, clash, is_set_by, missing, opened, patched
+from meshupgrade.domain.three_way import MISSING
 
 EDGE = ImageFields(
     ("sidecar", "sidecarImage"),
@@ -168,3 +169,29 @@ def test_a_bootstrap_writes_what_is_required_and_left_out_of_its_preset() -> Non
 )  # fmt: skip
 def test_what_an_older_bootstrap_has_made_shows_in_what_lives(preset: Any, live: Any, base: Any) -> None:
     assert as_made(preset, MADE, live) == base
+
+
+EGRESS, PERMISSIVE = ("traffic", "enableEgress"), ("traffic", "enablePermissiveTrafficPolicyMode")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ({"enableEgress": False}, {"enableEgress": True}, [(EGRESS, False)]),
+        ({}, {"enableEgress": True}, [(EGRESS, MISSING)]),
+        (
+            {"enableEgress": False, "enablePermissiveTrafficPolicyMode": False},
+            {"enableEgress": True, "enablePermissiveTrafficPolicyMode": True},
+            [(EGRESS, False), (PERMISSIVE, False)],
+        ),
+        ({"enableEgress": True}, {"enableEgress": True}, []),
+        ({"enableEgress": True}, {"enableEgress": False}, []),
+        ({"enableEgress": True}, {}, []),
+        ({"enableEgress": False}, {"enableEgress": False}, []),
+        ({"useHTTPSIngress": False}, {"useHTTPSIngress": True}, []),
+    ],
+)
+def test_which_switches_let_traffic_pass_that_did_not(before: Any, after: Any, told: list[Any]) -> None:
+    found = opened({"traffic": before}, {"traffic": after}, (EGRESS, PERMISSIVE))
+    assert [(one.path, one.live) for one in found] == told
+    assert all(one.new is True for one in found)

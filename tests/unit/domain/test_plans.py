@@ -148,6 +148,7 @@ def test_the_plan_in_short() -> None:
         findings=[finding(severity) for severity in weights],
         estimate_seconds=9.5,
         data_plane=PlannedRestart(target="1.2.0-a", workloads=12, waves=4, wave_size=3),
+        addons=[PlannedImage(workload=f"Deployment n/{name}", container="c", after="a:2") for name in ("g", "p")],
     )
     short = summarize(made, secret="s", inputs="i", approved=True, carried=False)
     assert short.model_dump(exclude={"created_at"}) == {
@@ -166,6 +167,8 @@ def test_the_plan_in_short() -> None:
         "recreated": 3,
         "deleted": 4,
         "restarts": 3,
+        "mesh_config": 1,
+        "addons": 2,
         "data_plane": 12,
         "waves": 4,
         "errors": 1,
@@ -331,6 +334,12 @@ NOTHING: dict[str, Any] = {"crds": [], "objects": [], "storage": []}
             False,
             [(Phase.CONTROL_PLANE, False)],
         ),
+        (
+            {"objects": hop().objects},
+            [finding(Severity.WARNING, FindingName.ROLLBACK_BLOCKED, "no way back")],
+            True,
+            [(Phase.CONTROL_PLANE, False), (Phase.MESH_CONFIG, False)],
+        ),
         ({"storage": ["c in v2"]}, [], False, [(Phase.STORAGE, False)]),
         ({}, [finding(Severity.RISK)], True, [(Phase.MESH_CONFIG, True)]),
     ],
@@ -344,7 +353,19 @@ def test_what_a_rollback_takes_back(
     assert [(each.phase, each.reversible) for each in found] == told
     assert all(each.note for each in found)
     if any(one.name is FindingName.ROLLBACK_BLOCKED for one in findings):
-        assert [each.note for each in found] == ["no way back"]
+        assert found[0].note == "no way back"
+
+
+def test_going_back_to_a_bootstrap_that_replaces_crds_says_what_that_loses() -> None:
+    going_back = [hop(**NOTHING)]
+    (told,) = reversibility(going_back, [], [], replacing="1.2.3")
+    assert (told.phase, told.reversible) == (Phase.CRDS, False)
+    assert "the bootstrap of 1.2.3 replaces the CRDs" in told.note
+    assert reversibility(going_back, [], []) == []
+    # One that cannot start replaces nothing.
+    blocked = [finding(Severity.WARNING, FindingName.ROLLBACK_BLOCKED, "no way back")]
+    (crds, _) = reversibility([hop(**NOTHING | {"crds": hop().crds})], blocked, [], replacing="1.2.3")
+    assert "only roll forward" in crds.note
 
 
 def test_workloads_that_come_and_go_do_not_change_the_digest() -> None:

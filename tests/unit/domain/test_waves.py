@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshupgrade.domain.waves import count_waves, next_wave, wave_size
+from meshupgrade.domain.waves import count_waves, next_wave, wave_size, waves_over
 
 KEYS = st.lists(st.integers(0, 60), unique=True, max_size=40)
 SIZES = st.integers(1, 12)
@@ -34,6 +34,23 @@ def test_how_large_a_wave_is(limit: int | str, workloads: int, size: int) -> Non
 )
 def test_how_many_waves_it_takes(stages: list[int], size: int, waves: int) -> None:
     assert count_waves(stages, size) == waves
+
+
+@pytest.mark.parametrize(
+    ("wave", "waves", "left", "in_flight", "over"),
+    [
+        (0, 0, 6, False, 0),
+        (3, 6, 3, False, 3),
+        (6, 6, 0, False, 6),
+        # Interrupted: with workloads under way, and before the first was touched.
+        (4, 6, 3, True, 3),
+        (4, 6, 3, False, 3),
+        (1, 6, 6, False, 0),
+        (0, 0, 1, True, 0),
+    ],
+)
+def test_which_waves_are_over_on_resume(wave: int, waves: int, left: int, in_flight: bool, over: int) -> None:
+    assert waves_over(wave, waves, left, in_flight=in_flight) == over
 
 
 @given(due=KEYS, size=SIZES, data=st.data())

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from meshupgrade.api.v1alpha1.plan import PlannedRestart, PlannedValue
+from meshupgrade.api.v1alpha1.spec import DistributionName
 from meshupgrade.api.v1alpha1.status import HistoryAction, HistoryEntry, HistoryState
 from meshupgrade.domain.secrets import Secrets
 from meshupgrade.engine.planner import make_back_plan
@@ -34,6 +35,24 @@ def test_values_that_may_have_come_out_of_a_secret_are_told_by_path_alone() -> N
         PlannedValue(path="tag", before="old", after="new"),
         PlannedValue(path="token", secret=True),
     ]
+
+
+@pytest.mark.parametrize(
+    ("distribution", "version", "told"),
+    [
+        (DistributionName.OSM_EDGE, "1.2.2", ["CRDs"]),
+        (DistributionName.FSM, "1.3.3", ["CRDs"]),
+        (DistributionName.FSM, "1.3.4", []),
+    ],
+)
+def test_a_plan_of_going_back_says_whether_the_bootstrap_replaces_crds(
+    distribution: DistributionName, version: str, told: list[str]
+) -> None:
+    work = make_work({"version": "1.4.0"}, distribution=distribution, live=make_release(version="1.4.0"))
+    work.tools = TOOLS
+    entry = ENTRY.model_copy(update={"version": version})
+    plan = make_back_plan(work, make_release(version=version, revision=1), entry, [], Afterwards(), [], AT)
+    assert [item.phase for item in plan.reversibility] == told
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,7 @@ class FindingName(StrEnum):
     # MeshConfig
     MESH_CONFIG_PATCH_INVALID = "MeshConfigPatchInvalid"
     MESH_CONFIG_CONFLICT = "MeshConfigConflict"
+    MESH_CONFIG_OPENED = "MeshConfigOpened"
     MESH_CONFIG_SNAPSHOT_MISSING = "MeshConfigSnapshotMissing"
 
     # DataPlane

@@ -117,6 +117,10 @@ class PlannedHop(ApiModel):
         default_factory=list, description="Fields that the chart renders anew each time; the digest leaves them out."
     )
 
+    def changes(self) -> bool:
+        """Tell whether anything would be written in it."""
+        return bool(self.crds or self.objects or self.values or self.storage) or self.version != self.previous
+
 
 class Reversibility(ApiModel):
     """Whether what a phase does can be taken back."""
@@ -152,9 +156,7 @@ class Plan(ApiModel):
 
     def changes(self) -> bool:
         """Tell whether anything would be written."""
-        hops = any(
-            hop.crds or hop.objects or hop.values or hop.storage or hop.version != hop.previous for hop in self.hops
-        )
+        hops = any(hop.changes() for hop in self.hops)
         restarts = self.data_plane is not None and self.data_plane.workloads > 0
         return hops or bool(self.mesh_config) or restarts or bool(self.addons)
 
@@ -184,6 +186,8 @@ class PlanSummary(ApiModel):
     recreated: int = Field(default=0, description="Objects that are deleted and created again.")
     deleted: int = Field(default=0, description="Objects that are deleted.")
     restarts: int = Field(default=0, description="Workloads of the release whose Pods are replaced.")
+    mesh_config: int = Field(default=0, description="Fields of the MeshConfig that change.")
+    addons: int = Field(default=0, description="Images of addons that are set on Deployments.")
     data_plane: int = Field(default=0, description="Workloads of the data plane that are restarted.")
     waves: int = Field(default=0, description="Waves in which they are.")
     errors: int = Field(default=0, description="Findings that never pass.")

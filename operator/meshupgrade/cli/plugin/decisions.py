@@ -104,7 +104,12 @@ async def _show_rollback(session: Session, upgrade: Upgrade, entry: HistoryEntry
 
 IN_GENERAL = (
     Reversibility(phase="ControlPlane", reversible=True, note="helm rollback to that revision"),
-    Reversibility(phase="CRDs", reversible=False, note="they only roll forward; every served version stays served"),
+    Reversibility(
+        phase="CRDs",
+        reversible=False,
+        note="they are not rolled back; but a bootstrap that replaces CRDs writes its own when it starts, and fields "
+        "that only the newer ones have are lost from objects that are written then",
+    ),
     Reversibility(phase="Storage", reversible=False, note="objects stay stored in the version that they have now"),
     Reversibility(phase="MeshConfig", reversible=False, note="it is not rolled back; patch it back in the spec"),
 )

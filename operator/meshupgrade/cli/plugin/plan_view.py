@@ -21,6 +21,7 @@ from meshupgrade.api.v1alpha1.plan import (
     SchemaChange,
 )
 from meshupgrade.cli.plugin.words import duration, finding_lines, step, when
+from meshupgrade.domain.words import amount
 
 __all__ = ["findings_lines", "plan_lines", "reversibility_lines"]
 
@@ -81,7 +82,8 @@ def _plan(plan: Plan, accepted: frozenset[str]) -> Iterator[Text]:
         yield Text("Nothing would change.")
         return
     for number, hop in enumerate(plan.hops, 1):
-        yield from _hop(hop, number, len(plan.hops))
+        if hop.changes():
+            yield from _hop(hop, number, len(plan.hops))
     yield from _section("MeshConfig", [_value(value) for value in plan.mesh_config], "")
     if plan.data_plane is not None and plan.data_plane.workloads:
         yield from _section("Data plane", _restart(plan.data_plane), "")
@@ -116,8 +118,9 @@ def _images(images: Sequence[PlannedImage]) -> list[Text]:
 
 def _restart(restart: PlannedRestart) -> list[Text]:
     first = f", namespace {restart.canary} first" if restart.canary else ""
-    waves = f"{restart.waves} wave{'s' * (restart.waves != 1)} of at most {restart.wave_size}"
-    return [Text(f"{restart.workloads} workloads are restarted, in {waves}{first}"), *_names(restart)]
+    waves = f"{amount(restart.waves, 'wave')} of at most {restart.wave_size}"
+    be = "is" if restart.workloads == 1 else "are"
+    return [Text(f"{amount(restart.workloads, 'workload')} {be} restarted, in {waves}{first}"), *_names(restart)]
 
 
 def _names(restart: PlannedRestart) -> Iterator[Text]:

@@ -33,6 +33,8 @@ class WorkloadRow:
     outdated: int
     unknown: int
     state: SidecarState
+    outdated_by: str
+    """The container that makes it outdated, empty when it is not."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ def _row(use: "WorkloadUse") -> WorkloadRow:
         outdated=pods[SidecarState.OUTDATED],
         unknown=pods[SidecarState.UNKNOWN],
         state=use.state,
+        outdated_by=use.outdated_by,
     )
 
 

@@ -26,7 +26,9 @@ def sidecar_lines(sidecars: Sidecars, *, everything: bool) -> Iterator[Renderabl
         table = make_table("NAMESPACE", "KIND", "NAME", "PODS", "CURRENT", "OUTDATED", "UNKNOWN", "SIDECAR")
         for row in shown:
             counts = (str(count) for count in (row.pods, row.current, row.outdated, row.unknown))
-            table.add_row(row.namespace, row.kind, row.name, *counts, Text(row.state, style=STYLES[row.state]))
+            # The sidecar is what one thinks of first; the init container is not.
+            why = f" ({row.outdated_by})" if row.outdated_by == "init container" else ""
+            table.add_row(row.namespace, row.kind, row.name, *counts, Text(row.state + why, style=STYLES[row.state]))
         yield table
     if hidden := len(sidecars.workloads) - len(shown):
         yield Text(f"… and {hidden} more; --all shows all", style="dim")

@@ -8,6 +8,7 @@ from meshupgrade.api.v1alpha1.plan import PlanSummary
 from meshupgrade.cli.plugin.plan_view import findings_lines
 from meshupgrade.cli.plugin.upgrades import Upgrade
 from meshupgrade.cli.plugin.words import duration, when
+from meshupgrade.domain.words import amount
 
 __all__ = ["summary_lines"]
 
@@ -29,11 +30,17 @@ def _lines(upgrade: Upgrade, plan: PlanSummary) -> Iterator[Text]:
         "deleted and created again": plan.recreated,
         "deleted": plan.deleted,
         "workloads whose Pods are replaced": plan.restarts,
+        "fields of the MeshConfig": plan.mesh_config,
+        "images of addons": plan.addons,
     }
     told = ", ".join(f"{what} {count}" for what, count in counts.items() if count)
     if told:
         yield Text(f"Changes: {told}")
-    elif not plan.changes:
+    if plan.data_plane:
+        be = "is" if plan.data_plane == 1 else "are"
+        workloads = f"{amount(plan.data_plane, 'workload')} {be} restarted"
+        yield Text(f"Data plane: {workloads}, in {amount(plan.waves, 'wave')}")
+    if not plan.changes:
         yield Text("Nothing would change.")
     if plan.estimate_seconds is not None:
         yield Text(f"It will take about {duration(plan.estimate_seconds)}, by the history of this mesh.")

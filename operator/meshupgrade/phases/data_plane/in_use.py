@@ -8,7 +8,7 @@ from typing import Any
 
 from meshupgrade.api.v1alpha1.status import DataPlaneStatus, WorkloadCounts
 from meshupgrade.domain.label_selectors import label_query
-from meshupgrade.domain.sidecars import Images, SidecarState, judge, with_tags
+from meshupgrade.domain.sidecars import Images, SidecarState, has_current_sidecar, judge, with_tags
 from meshupgrade.kube.client import ObjectRef
 from meshupgrade.phases.crds.parallel import for_each
 from meshupgrade.phases.data_plane.injected import MeshAt, images_of
@@ -43,6 +43,8 @@ class PodUse:
 
     created: datetime
     ready: bool
+    sidecar_is_current: bool = False
+    """Whether its sidecar is what is injected now: when it is outdated all the same, its init container is another."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,14 @@ class WorkloadUse:
         return next(
             (state for state in (SidecarState.OUTDATED, SidecarState.UNKNOWN) if state in states), SidecarState.CURRENT
         )
+
+    @property
+    def outdated_by(self) -> str:
+        """Give which container makes it outdated, "sidecar" or "init container"; empty when it is not outdated."""
+        outdated = [pod for pod in self.pods if pod.state is SidecarState.OUTDATED]
+        if not outdated:
+            return ""
+        return "init container" if all(pod.sidecar_is_current for pod in outdated) else "sidecar"
 
 
 @dataclass(frozen=True)
@@ -199,4 +209,5 @@ def _judged(record: PodRecord, images: Images) -> PodUse:
         restarted_for=record.restarted_for,
         created=record.created,
         ready=record.ready,
+        sidecar_is_current=record.sidecar is not None and has_current_sidecar(record.sidecar, images),
     )

@@ -58,15 +58,14 @@ async def planned_images(work: Work) -> Images:
 async def plan_restart(work: Work) -> PhasePlan:
     """Say which workloads will be restarted, and what speaks against it. Reads only. Raises the errors of kube."""
     spec = work.spec.data_plane
-    findings = _pinned(spec.sidecar_image)
     if spec.restart is Restart.NEVER:
-        return PhasePlan(findings)
+        return PhasePlan()
     images = await planned_images(work)
     in_use = await find_in_use(work, images)
     live = LiveWorkloads(work, in_use.namespaces)
     await live.read()
     selection = select(work, in_use, live.get, target_of(work, images))
-    findings += [*_canary(work, in_use), *_not_restartable(in_use, selection)]
+    findings = [*_canary(work, in_use), *_not_restartable(in_use, selection)]
     canary = sum(spec.canary is not None and ref.namespace == spec.canary.namespace for ref in selection.all)
     count = len(selection.all)
     planned = PlannedRestart(
@@ -86,19 +85,6 @@ def _changes(planned: PlannedRestart, total: int) -> list[str]:
     waves = f"{planned.waves} wave{'s' * (planned.waves != 1)} of at most {planned.wave_size}"
     first = f", first namespace {planned.canary}" if planned.canary else ""
     return [f"restart {planned.workloads} of {total} workloads in {waves}{first}"]
-
-
-def _pinned(image: str | None) -> list[Finding]:
-    if image is None or "@" in image:
-        return []
-    return [
-        _finding(
-            FindingName.NOT_DIGEST_PINNED,
-            Severity.INFO,
-            f"spec.dataPlane.sidecarImage names {image} by its tag, which can be moved to another image",
-            "Add the digest of the image: NAME:TAG@sha256:…",
-        )
-    ]
 
 
 def _canary(work: Work, in_use: InUse) -> list[Finding]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from meshupgrade.api.v1alpha1.status import RestartStatus
 from meshupgrade.domain.restarts import progress
-from meshupgrade.domain.waves import count_waves, next_wave
+from meshupgrade.domain.waves import count_waves, next_wave, waves_over
 from meshupgrade.kube.client import ObjectRef
 from meshupgrade.kube.readiness import is_ready
 from meshupgrade.phases.data_plane.blocking import Blocking, look_for_blocking
@@ -63,8 +63,12 @@ class Waves:
         """Why those failed that are not tried again for the target."""
 
         self.status = before or RestartStatus(target=selection.target)
-        wave = 0 if self._soaked_before else self.status.wave - bool(selection.in_flight)
-        self._set(restarted=selection.done, wave=max(0, wave), failed=[], done=False)
+        wave = 0
+        if not self._soaked_before:
+            left = self._count(*self._staged(selection))
+            in_flight = bool(selection.in_flight)
+            wave = waves_over(self.status.wave, self.status.waves, left, in_flight=in_flight)
+        self._set(restarted=selection.done, wave=wave, failed=[], done=False)
 
     def has_more(self, selection: Selection) -> bool:
         """Tell whether there is anything to do that was not handled in this run."""
@@ -76,13 +80,10 @@ class Waves:
         Raises PhaseFailed, what ``work.hold`` raises, and the errors of kube that are worth another try.
         """
         spec = self._work.spec.data_plane
-        todo = [ref for ref in selection.all if ref not in self._handled]
-        first = spec.canary.namespace if spec.canary is not None else None
-        canary = [ref for ref in todo if ref.namespace == first]
-        rest = [ref for ref in todo if ref.namespace != first]
+        canary, rest = self._staged(selection)
         self._set(
-            total=self.status.restarted + len(self.failed) + len(todo),
-            waves=self.status.wave + count_waves([len(canary), len(rest)], self._size),
+            total=self.status.restarted + len(self.failed) + len(canary) + len(rest),
+            waves=self.status.wave + self._count(canary, rest),
         )
         in_flight = set(selection.in_flight)
         await self._stage(canary, in_flight, threshold=0)
@@ -98,6 +99,17 @@ class Waves:
     async def finish(self) -> None:
         """Record that nothing is left to do for the target."""
         await self._keep(done=True)
+
+    def _staged(self, selection: Selection) -> tuple[list[ObjectRef], list[ObjectRef]]:
+        """Give what was not handled yet: that of the canary, and the rest."""
+        todo = [ref for ref in selection.all if ref not in self._handled]
+        canary = self._work.spec.data_plane.canary
+        first = canary.namespace if canary is not None else None
+        return [ref for ref in todo if ref.namespace == first], [ref for ref in todo if ref.namespace != first]
+
+    def _count(self, canary: Sequence[ObjectRef], rest: Sequence[ObjectRef]) -> int:
+        """Give how many waves they take."""
+        return count_waves([len(canary), len(rest)], self._size)
 
     async def _soak_begun(self, until: datetime) -> None:
         await self._keep(soak_until=until)

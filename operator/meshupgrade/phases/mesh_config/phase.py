@@ -5,7 +5,6 @@ from typing import Any
 
 from meshupgrade.api.v1alpha1.conditions import ConditionType, Reason
 from meshupgrade.api.v1alpha1.findings import Finding
-from meshupgrade.api.v1alpha1.names import FIELD_MANAGER
 from meshupgrade.api.v1alpha1.status import Phase
 from meshupgrade.kube.client import ObjectRef
 from meshupgrade.kube.errors import ApiStatusError, Forbidden, KindNotServed
@@ -20,6 +19,8 @@ from meshupgrade.phases.mesh_config.told import (
     invalid,
     listed,
     lost_finding,
+    opened_findings,
+    patched_by,
     schema_findings,
     spec_findings,
     taken_back,
@@ -47,6 +48,7 @@ class MeshConfig:
             return PhasePlan(findings)
         if planned.lost:
             findings.append(lost_finding(planned.lost))
+        findings += opened_findings(planned)
         if not (patch := patch_of(planned)) and not planned.unknown:
             return PhasePlan([*findings, *conflict_findings(planned)])
         name = planned.live["metadata"]["name"] if planned.live is not None else work.distribution.mesh_config.name
@@ -65,7 +67,7 @@ class MeshConfig:
         if not asks_for_anything(work):
             planned = await planned_now(work)
             text = "the spec asks for no change of the MeshConfig; it stays as it is"
-            return Outcome(Reason.NOTHING_TO_DO, text + (differing(planned) if planned is not None else ""))
+            return Outcome(Reason.NOTHING_TO_DO, text + (differing(work, planned) if planned is not None else ""))
         ref = ObjectRef.of(await self._wait(work))
         planned, changed = await written_or_failed(work, ref)
         if planned.unknown:
@@ -74,10 +76,11 @@ class MeshConfig:
                 f"{ref} does not keep what spec.meshConfig.patch sets: {listed(unknown_fields(planned))}; its CRD has "
                 "no such fields",
             )
-        done = f"{ref} patched by {FIELD_MANAGER}: {listed([value.path for value in changes_of(planned)])}"
         return Outcome(
             Reason.DONE if changed else Reason.NOTHING_TO_DO,
-            (done if changed else f"{ref} has what the spec asks for") + taken_back(planned) + differing(planned),
+            f"{ref} {patched_by(planned) if changed else 'has what the spec asks for'}"
+            + taken_back(planned)
+            + differing(work, planned),
         )
 
     async def _wait(self, work: Work) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from meshupgrade.api.v1alpha1.spec import MeshConfigDefaults
 from meshupgrade.distributions import Distribution
 from meshupgrade.domain.crds import served_version
-from meshupgrade.domain.mesh_config import ImageFields, as_made, as_stored, is_set_by, missing, patched
+from meshupgrade.domain.mesh_config import ImageFields, as_made, as_stored, is_set_by, missing, opened, patched
 from meshupgrade.domain.structural_schema import EVERYTHING, Schema, schema_of
 from meshupgrade.domain.three_way import Difference, Merged, Path, differences, merge_defaults, shown_path
 from meshupgrade.helm.release import Release
@@ -22,7 +22,9 @@ __all__ = [
     "Planned",
     "asks_for_anything",
     "image_fields",
+    "mesh_config_unpruned",
     "plan_mesh_config",
+    "plan_under",
     "planned_mesh_config",
     "planned_now",
     "schema_in",
@@ -44,6 +46,9 @@ class Planned:
     conflicts: Sequence[Difference] = ()
     """Fields that stay though their default changed, and of which the spec of the MeshUpgrade says nothing."""
 
+    opened: Sequence[Difference] = ()
+    """Switches that hold traffic back, until a new default that is merged lets it pass."""
+
     undone: Sequence[str] = ()
     """Going back: the fields that get back what they had."""
 
@@ -57,7 +62,7 @@ class Planned:
     """Whether the defaults of before are not known, so that nothing could be merged."""
 
     differing: Sequence[Path] = ()
-    """The defaults of the release that something else stands in the place of."""
+    """The defaults of the release that something else stands in the place of, and not by the spec."""
 
     unknown: Mapping[str, Any] = field(default_factory=dict)
     """The part of spec.meshConfig.patch that the schema has no fields for."""
@@ -85,6 +90,11 @@ async def plan_mesh_config(work: Work) -> Planned | None:
     return await planned_from(work, live, await _schema_to_come(work))
 
 
+async def plan_under(work: Work, live: Object, crd: Object) -> Planned:
+    """Plan for that MeshConfig by the CRD that is to come. Raises the errors of kube."""
+    return await planned_from(work, live, schema_in(crd))
+
+
 async def planned_now(work: Work, *, with_spec: bool = True) -> Planned | None:
     """Plan by what lives, and by the schema that it has, at this moment; None when there is no MeshConfig.
 
@@ -110,34 +120,60 @@ async def planned_from(
     new = as_made(preset, schema)
     before = as_stored(live.get("spec") or {}, schema) if live is not None else new
     merged, blind = Merged(result=before), False
+    patch = work.spec.mesh_config.patch if with_spec else {}
+    image = work.spec.data_plane.sidecar_image if with_spec else None
+    fields = image_fields(work.distribution)
+
+    def left_open(path: Path) -> bool:
+        return not is_set_by(path, patch, image, fields)
+
     told: dict[str, Sequence[str]] = {}
     if work.undo is not None:
         merged, lost = await _undo(work, work.undo, before, schema)
-        told = {"lost": lost, "undone": _paths(merged.taken), "stays": _paths(merged.conflicts)}
+        told = {
+            "lost": lost,
+            "undone": _paths([one for one in merged.taken if left_open(one.path)]),
+            "stays": _paths(merged.conflicts),
+        }
     elif merge and live is not None and preset and work.spec.mesh_config.defaults is MeshConfigDefaults.MERGE:
         base = await _base(work)
         blind = base is None
         if base is not None:
             merged = merge_defaults(as_made(base, schema, before), before, new, generated)
-    patch = work.spec.mesh_config.patch if with_spec else {}
-    image = work.spec.data_plane.sidecar_image if with_spec else None
-    fields = image_fields(work.distribution)
     wanted = patched(merged.result, patch, image, fields)
     spec = as_stored(wanted, schema)
     going_back = work.undo is not None
-    conflicts = [one for one in merged.conflicts if not going_back and not is_set_by(one.path, patch, image, fields)]
+    guards = work.distribution.mesh_config.guard_paths
+    looser = [] if going_back else opened(before, merged.result, guards)
     return Planned(
         live=live,
         before=before,
         spec=spec,
         schema=schema,
-        conflicts=conflicts,
+        conflicts=[one for one in merged.conflicts if not going_back and left_open(one.path)],
+        opened=[one for one in looser if left_open(one.path)],
         blind=blind,
-        differing=differences(spec, new, generated) if preset else (),
+        differing=[path for path in differences(spec, new, generated) if left_open(path)] if preset else (),
         unknown=missing(spec, patch) if wanted != spec else {},
         generated=generated,
         **told,
     )
+
+
+async def mesh_config_unpruned(work: Work, live: Object) -> dict[str, Any]:
+    """Give the spec that a merge and the spec make of a MeshConfig, before a CRD takes anything of it.
+
+    What is in this and not in the CRD to come is lost; what the new defaults leave out is none's loss. Raises the
+    errors of kube.
+    """
+    spec: Mapping[str, Any] = live.get("spec") or {}
+    release = work.target.rendered if work.target is not None else work.live
+    preset = preset_of(release.objects()) if release is not None else {}
+    merges = preset and work.undo is None and work.spec.mesh_config.defaults is MeshConfigDefaults.MERGE
+    if merges and (base := await _base(work)) is not None:
+        schema = schema_in(await known_crd(work, f"meshconfigs.{work.distribution.mesh_config.group}"))
+        spec = merge_defaults(as_made(base, schema, spec), spec, preset).result
+    return patched(spec, work.spec.mesh_config.patch, None, image_fields(work.distribution))
 
 
 def asks_for_anything(work: Work) -> bool:

@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from meshupgrade.api.v1alpha1.findings import Finding, FindingName, Severity
+from meshupgrade.api.v1alpha1.names import FIELD_MANAGER
 from meshupgrade.api.v1alpha1.plan import PlannedValue
+from meshupgrade.api.v1alpha1.spec import MeshConfigDefaults
 from meshupgrade.api.v1alpha1.status import Phase
-from meshupgrade.domain.merge import dotted, leaf_paths, lookup
+from meshupgrade.domain.merge import dotted, leaf_paths, lookup, with_value
 from meshupgrade.domain.mesh_config import clash
 from meshupgrade.domain.plans import value_changes
 from meshupgrade.domain.schema_validation import Validator
@@ -25,13 +27,16 @@ __all__ = [
     "invalid",
     "listed",
     "lost_finding",
+    "opened_findings",
+    "patched_by",
     "schema_findings",
     "spec_findings",
     "taken_back",
     "unknown_fields",
+    "violations_of",
 ]
 
-MOST_PATHS, MOST_CONFLICTS, MOST_VALUE = 8, 10, 80
+MOST_PATHS, MOST_KEPT, MOST_CONFLICTS, MOST_VALUE = 8, 3, 10, 80
 
 PATCH_REMEDY = "Correct spec.meshConfig.patch; it is a JSON merge patch on the spec of the MeshConfig."
 
@@ -63,15 +68,9 @@ def schema_findings(planned: Planned) -> list[Finding]:
                 PATCH_REMEDY,
             )
         ]
-    violations = [
-        violation
-        for violation in Validator(planned.schema).violations({"spec": planned.spec})
-        if violation.path[:1] == ("spec",)
-        and _at(planned.spec, violation.path[1:]) != _at(planned.before, violation.path[1:])
-    ]
-    if not violations:
+    told = [text for path, text in violations_of(planned) if _at(planned.spec, path) != _at(planned.before, path)]
+    if not told:
         return []
-    told = [f"{told_path(violation.path)}: {violation.text}" for violation in violations]
     return [
         _finding(
             FindingName.MESH_CONFIG_PATCH_INVALID,
@@ -79,6 +78,15 @@ def schema_findings(planned: Planned) -> list[Finding]:
             f"the MeshConfig as it is to be does not fit the CRD of this version: {listed(told)}",
             PATCH_REMEDY,
         )
+    ]
+
+
+def violations_of(planned: Planned) -> list[tuple[SchemaPath, str]]:
+    """Give what the schema to come has against the MeshConfig to be: where in its spec, and what is told of it."""
+    return [
+        (one.path[1:], f"{told_path(one.path)}: {one.text}")
+        for one in Validator(planned.schema).violations({"spec": planned.spec})
+        if one.path[:1] == ("spec",)
     ]
 
 
@@ -109,6 +117,26 @@ def conflict_findings(planned: Planned) -> list[Finding]:
             f"these fields of the MeshConfig were changed, and their defaults change as well; they stay as they are: "
             f"{'; '.join(told)}{more}",
             "Look at each; set by spec.meshConfig.patch those that are to have another value.",
+        )
+    ]
+
+
+def opened_findings(planned: Planned) -> list[Finding]:
+    """Give the finding for new defaults that let traffic pass which the MeshConfig of before holds back."""
+    if not planned.opened:
+        return []
+    keep: dict[str, Any] = {}
+    for one in planned.opened:
+        keep = with_value(keep, one.path, False)
+    told = [f"{shown_path(one.path)} is {_value(one.live)} and becomes {_value(one.new)}" for one in planned.opened]
+    return [
+        _finding(
+            FindingName.MESH_CONFIG_OPENED,
+            Severity.WARNING,
+            "the new defaults that spec.meshConfig.defaults Merge brings let traffic pass which the MeshConfig holds "
+            f"back now: {'; '.join(told)}",
+            f"To keep it as it is, add this to spec.meshConfig.patch: {json.dumps(keep)}; to have the new defaults "
+            "without this being told, set them there.",
         )
     ]
 
@@ -147,11 +175,24 @@ def changes_of(planned: Planned) -> list[PlannedValue]:
     return [PlannedValue(path=one.path) if one.path in made_up else one for one in changes]
 
 
-def differing(planned: Planned) -> str:
-    """Give the end of a message that names the fields that still differ from the release's defaults."""
-    if not planned.differing:
+def patched_by(planned: Planned) -> str:
+    """Give what to say of a write; the fields that have again what they had are named by taken_back."""
+    paths = [one.path for one in changes_of(planned)]
+    own = [path for path in paths if not any(_within(path, other) for other in planned.undone)]
+    return f"patched by {FIELD_MANAGER}" + (f": {listed(own)}" if own else "")
+
+
+def differing(work: Work, planned: Planned) -> str:
+    """Give the end of a message that names fields that differ from the release's defaults, and not by the spec.
+
+    With Keep nobody asked for these defaults: a few are named, and how many there are.
+    """
+    paths = [shown_path(path) for path in planned.differing]
+    if not paths:
         return ""
-    return f"; other than the release's defaults: {listed([shown_path(path) for path in planned.differing])}"
+    if work.spec.mesh_config.defaults is MeshConfigDefaults.KEEP and len(paths) > MOST_KEPT:
+        return f"; other than the release's defaults: {len(paths)} fields, such as {', '.join(paths[:MOST_KEPT])}"
+    return f"; other than the release's defaults: {listed(paths)}"
 
 
 def taken_back(planned: Planned) -> str:
@@ -168,6 +209,11 @@ def listed(items: Sequence[str]) -> str:
     """Give the first of the items, and how many more there are."""
     more = f" and {len(items) - MOST_PATHS} more" if len(items) > MOST_PATHS else ""
     return ", ".join(items[:MOST_PATHS]) + more
+
+
+def _within(path: str, other: str) -> bool:
+    """Tell whether one of two paths is the other, or a part of it; the items of a list are parts of it."""
+    return path == other or other.startswith((f"{path}.", f"{path}[")) or path.startswith((f"{other}.", f"{other}["))
 
 
 def _value(value: Any) -> str:

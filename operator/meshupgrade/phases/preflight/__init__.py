@@ -2,6 +2,7 @@
 
 from meshupgrade.api.v1alpha1.conditions import ConditionType, Reason
 from meshupgrade.api.v1alpha1.status import Phase
+from meshupgrade.domain.words import amount
 from meshupgrade.phases.preflight import (
     addon_missing,
     autoscaling,
@@ -67,11 +68,11 @@ class Preflight:
     async def apply(self, work: Work) -> Outcome:
         """Nothing is written; say what was looked at."""
         rendered = work.need_target().rendered
-        accepted = sorted(work.spec.upgrade.accept_risks)
+        accepted = sorted(risk for risk in work.risks if work.accepts(risk))
         note = f"; accepted: {', '.join(accepted)}" if accepted else ""
         return Outcome(
             Reason.DONE,
-            f"{len(rendered.objects())} objects and {len(work.need_target().crds)} CRDs of chart "
+            f"{amount(len(rendered.objects()), 'object')} and {amount(len(work.need_target().crds), 'CRD')} of chart "
             f"{rendered.chart_name} {rendered.chart_version} were checked, and "
             f"{', '.join(check.looks_at for check in CHECKS)}{note}",
         )

@@ -10,16 +10,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from meshupgrade.api.v1alpha1.findings import Finding, FindingName, Severity
-from meshupgrade.api.v1alpha1.spec import CRDPolicy
+from meshupgrade.api.v1alpha1.spec import CRDPolicy, MeshConfigDefaults
 from meshupgrade.domain.crd_marks import written_by_newer
+from meshupgrade.domain.crds import merge_versions
 from meshupgrade.domain.resource_loss import Examination, examine
 from meshupgrade.kube.client import ObjectRef
 from meshupgrade.kube.errors import KindNotServed, Unreachable
 from meshupgrade.phases.live_crds import known_crd
+from meshupgrade.phases.mesh_config import mesh_config_unpruned, plan_under, violations_of
 from meshupgrade.phases.preflight.check import Check, enumerate_some, finding
 from meshupgrade.phases.shape import Work
 
 __all__ = ["CHECK"]
+
+Object = Mapping[str, Any]
 
 PAGE = 100
 """Whole objects in memory at a time, of each of PARALLEL CRDs."""
@@ -33,6 +37,10 @@ INVALID_REMEDY = (
 )
 OWN_REMEDY = (
     "The control plane takes it as it is; spec.meshConfig.patch sets the fields that this version has in their place."
+)
+MERGE_REMEDY = (
+    "The control plane takes it as it is. Set spec.meshConfig.defaults to Merge, which brings in what this version "
+    "adds and takes out what it no longer has, where nobody changed it; or set the fields by spec.meshConfig.patch."
 )
 PRUNED_REMEDY = (
     "Take what is lost out of the objects named, or write it in the fields that the new version has for it; or add "
@@ -80,7 +88,8 @@ async def _check(work: Work) -> list[Finding]:
             await _read(work, shipped, seen)
 
     await asyncio.gather(*(read(shipped) for shipped in work.need_target().crds))
-    return _findings(seen)
+    merges = work.spec.mesh_config.defaults is MeshConfigDefaults.MERGE or work.undo is not None
+    return _findings(seen, OWN_REMEDY if merges else MERGE_REMEDY)
 
 
 async def _read(work: Work, shipped: Mapping[str, Any], seen: _Seen) -> None:
@@ -90,11 +99,12 @@ async def _read(work: Work, shipped: Mapping[str, Any], seen: _Seen) -> None:
     examination = examine(live, shipped)
     if examination is None:
         return
+    coming = {"spec": {"versions": merge_versions(live, shipped)}}
     api_version = f"{live['spec']['group']}/{examination.read_version}"
     try:
         async for page in work.tools.kube.pages(api_version, live["spec"]["names"]["kind"], limit=PAGE):
             for obj in page.items:
-                _look(work, obj, examination, seen)
+                await _look(work, obj, examination, coming, seen)
     except KindNotServed:
         return  # The CRD is not established, or goes: there are no objects to be had.
     except Unreachable as error:
@@ -104,11 +114,17 @@ async def _read(work: Work, shipped: Mapping[str, Any], seen: _Seen) -> None:
         seen.unreadable.append(f"{live['metadata']['name']} ({str(error)[:200]})")
 
 
-def _look(work: Work, obj: Mapping[str, Any], examination: Examination, seen: _Seen) -> None:
+async def _look(work: Work, obj: Object, examination: Examination, coming: Object, seen: _Seen) -> None:
     own = _is_mesh_config(work, obj)
-    if lost := examination.lost(obj):
+    lost, broken = examination.lost(obj), examination.broken(obj)
+    if own and (lost or broken) and obj["metadata"]["namespace"] == work.namespace:
+        still_lost = examination.lost({**obj, "spec": await mesh_config_unpruned(work, obj)})
+        still_broken = {text for _, text in violations_of(await plan_under(work, obj, coming))}
+        lost = [path for path in lost if path in still_lost]
+        broken = [text for text in broken if text in still_broken]
+    if lost:
         (seen.own_pruned if own else seen.pruned).add(obj, lost)
-    if broken := examination.broken(obj):
+    if broken:
         (seen.own_invalid if own else seen.invalid).add(obj, broken)
 
 
@@ -120,7 +136,7 @@ def _is_mesh_config(work: Work, obj: Mapping[str, Any]) -> bool:
     )
 
 
-def _findings(seen: _Seen) -> list[Finding]:
+def _findings(seen: _Seen, own_remedy: str) -> list[Finding]:
     """Refuse for what users wrote; for the MeshConfig only tell, since an upgrade without us leaves it just so."""
     found = []
     for own, offenders in ((False, seen.invalid), (True, seen.own_invalid)):
@@ -130,7 +146,7 @@ def _findings(seen: _Seen) -> list[Finding]:
                     FindingName.CUSTOM_RESOURCE_INVALID,
                     Severity.WARNING if own else Severity.RISK,
                     f"{_count(offenders)} not valid by the CRDs of this version: {offenders}",
-                    OWN_REMEDY if own else INVALID_REMEDY,
+                    own_remedy if own else INVALID_REMEDY,
                 )
             )
     for own, offenders in ((False, seen.pruned), (True, seen.own_pruned)):
@@ -140,7 +156,7 @@ def _findings(seen: _Seen) -> list[Finding]:
                     FindingName.FIELDS_PRUNED,
                     Severity.WARNING if own else Severity.RISK,
                     f"{_count(offenders)} to lose fields that the CRDs of this version do not have: {offenders}",
-                    OWN_REMEDY if own else PRUNED_REMEDY,
+                    own_remedy if own else PRUNED_REMEDY,
                 )
             )
     if seen.unreadable:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from meshupgrade.api.v1alpha1.findings import Finding, FindingName, Severity
+from meshupgrade.api.v1alpha1.spec import MeshConfigDefaults
 from meshupgrade.distributions import Distribution
 from meshupgrade.domain.merge import dotted, lookup, with_value
 from meshupgrade.helm.release import Release
@@ -17,7 +18,7 @@ from meshupgrade.phases.preflight.check import Check, finding
 from meshupgrade.phases.preset import preset_of
 from meshupgrade.phases.shape import Work
 
-__all__ = ["CHECK", "stale_findings", "unpinned_findings"]
+__all__ = ["CHECK", "stale_findings"]
 
 DRIVERS = ("sidecar", "sidecarDrivers")
 CLASS = ("sidecar", "sidecarClass")
@@ -30,16 +31,15 @@ async def check(work: Work) -> list[Finding]:
     """Compare the MeshConfig as it will be with the defaults of the new release; what the spec names is meant so."""
     chosen = work.spec.data_plane.sidecar_image
     if chosen is not None:
-        return unpinned_findings(chosen)
+        return _unpinned(chosen)
     planned = await plan_mesh_config(work)
     if planned is None or planned.live is None:
         return []
-    before = preset_of(work.live.objects()) if work.live is not None else {}
-    return stale_findings(planned.spec, before, work.need_target().rendered, work.distribution)
+    merges = work.spec.mesh_config.defaults is MeshConfigDefaults.MERGE
+    return stale_findings(planned.spec, work.live, work.need_target().rendered, work.distribution, merges=merges)
 
 
-def unpinned_findings(image: str) -> list[Finding]:
-    """Give the finding for an image of the spec that is named by a tag alone."""
+def _unpinned(image: str) -> list[Finding]:
     if "@" in image:
         return []
     return [
@@ -52,21 +52,26 @@ def unpinned_findings(image: str) -> list[Finding]:
     ]
 
 
-def stale_findings(live: Spec, before: Spec, rendered: Release, facts: Distribution) -> list[Finding]:
+def stale_findings(
+    live: Spec, before: Release | None, rendered: Release, facts: Distribution, *, merges: bool = False
+) -> list[Finding]:
     """Give the finding for images of the MeshConfig that are not those of the new release.
 
-    It warns when they are the defaults of the release before; one that somebody chose is only told.
+    It warns when they are the defaults of the release before; one that somebody chose is only told. To merge defaults
+    is advised where that helps, and the spec does not ask for it (``merges``) already.
     """
     new, path = preset_of(rendered.objects()), facts.mesh_config.sidecar_image_path
+    old = preset_of(before.objects()) if before is not None else {}
     changes: list[str] = []
     patch: dict[str, Any] = {}
-    defaults = False
+    defaults = mended = False
     image = lookup(live, path)
-    wanted = lookup(new, path) or _driver_images(new).get(str(lookup(new, CLASS))) or _injector_image(rendered, facts)
+    wanted = _shipped(rendered, facts)
     if image and wanted and image != wanted:
         changes.append(f"spec.{dotted(path)} is {image}, the release ships {wanted}")
         patch = with_value(patch, path, wanted)
-        defaults = image == (lookup(before, path) or image)
+        mended = image == lookup(old, path)
+        defaults = before is not None and image == _shipped(before, facts)
     images, shipped = _driver_images(live), _driver_images(new)
     outdated = {name for name in images if shipped.get(name) not in (None, "", images[name])}
     if outdated:
@@ -81,23 +86,35 @@ def stale_findings(live: Spec, before: Spec, rendered: Release, facts: Distribut
             for driver in lookup(live, DRIVERS)
         ]
         patch = with_value(patch, DRIVERS, drivers)
-        defaults = defaults or all(images[name] == _driver_images(before).get(name, images[name]) for name in outdated)
+        unchanged = all(images[name] == _driver_images(old).get(name) for name in outdated)
+        mended, defaults = mended or unchanged, defaults or unchanged
     if not changes:
         return []
     text = json.dumps(patch)
     how = f"set spec.meshConfig.patch to {text}" if len(text) <= MAX_PATCH else "set them by spec.meshConfig.patch"
     if wanted and image:
         how = f"set spec.dataPlane.sidecarImage to {wanted}; or {how}"
-    merge = "Set spec.meshConfig.defaults to Merge, which takes new defaults where nobody changed them; or "
+    if mended and not merges:
+        how = f"set spec.meshConfig.defaults to Merge, which takes new defaults where nobody changed them; or {how}"
     return [
         finding(
             FindingName.SIDECAR_IMAGE_STALE,
             Severity.WARNING if defaults else Severity.INFO,
             f"the MeshConfig keeps the sidecar of before, which an upgrade does not touch: {'; '.join(changes)}",
-            f"{f'{merge}{how}' if defaults else f'{how[0].upper()}{how[1:]}'}. spec.dataPlane.restart has the meshed "
-            "workloads restarted, which get the new sidecar only so.",
+            f"{how[0].upper()}{how[1:]}. spec.dataPlane.restart has the meshed workloads restarted, which get the new "
+            "sidecar only so.",
         )
     ]
+
+
+def _shipped(release: Release, facts: Distribution) -> str | None:
+    """Give the image that a release ships: of its preset, else of its driver, else what its injector falls back to."""
+    preset = preset_of(release.objects())
+    return (
+        lookup(preset, facts.mesh_config.sidecar_image_path)
+        or _driver_images(preset).get(str(lookup(preset, CLASS)))
+        or _injector_image(release, facts)
+    )
 
 
 def _driver_images(spec: Spec) -> dict[str, str]:

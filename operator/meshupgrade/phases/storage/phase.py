@@ -13,6 +13,7 @@ from meshupgrade.api.v1alpha1.findings import Finding, FindingName, Severity
 from meshupgrade.api.v1alpha1.spec import CRDPolicy
 from meshupgrade.api.v1alpha1.status import Phase
 from meshupgrade.domain.storage import Due
+from meshupgrade.domain.words import amount
 from meshupgrade.kube.client import crd_ref
 from meshupgrade.kube.errors import Unreachable
 from meshupgrade.phases.live_crds import known_crd
@@ -81,15 +82,20 @@ def _migrates(work: Work) -> bool:
 
 
 def _outcome(done: Migrated) -> Outcome:
-    told = f"{done.objects} objects are stored in the version of this release, {done.rewritten} were rewritten for it"
-    crds = f"{len(done.crds)} CRDs: {', '.join(done.crds[:10])}" if done.crds else "no CRD"
+    told = "there were no objects to rewrite"
+    if done.objects:
+        told = (
+            f"{amount(done.objects, 'object')} {'is' if done.objects == 1 else 'are'} stored in the version of this "
+            f"release, {done.rewritten} {'was' if done.rewritten == 1 else 'were'} rewritten for it"
+        )
+    crds = f"{amount(len(done.crds), 'CRD')}: {', '.join(done.crds[:10])}" if done.crds else "no CRD"
     if not done.left:
         return Outcome(Reason.DONE, f"{told}; of {crds}")
     left = "; ".join(f"{name}: {', '.join(objects)}" for name, objects in sorted(done.left.items()))
     return Outcome(
         Reason.API_REJECTED,
         f"some objects were refused when they were written as they are, so their CRDs keep the old version in "
-        f"status.storedVersions: {left[:2000]}. Migrated were {crds}; {told}. Correct these objects, then annotate the "
+        f"status.storedVersions: {left[:2000]}. Migrated: {crds}; {told}. Correct these objects, then annotate the "
         "MeshUpgrade with a new value of meshupgrade.io/reconcile-requested-at",
         status="False",
     )

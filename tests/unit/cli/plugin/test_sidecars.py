@@ -16,8 +16,8 @@ from meshupgrade.domain.state import State
 from tests.unit.cli.plugin import examples
 
 
-def row(number: int, state: SidecarState = SidecarState.OUTDATED) -> WorkloadRow:
-    return WorkloadRow("shop", "Deployment", f"web-{number:02}", 3, 1, 2, 0, state)
+def row(number: int, state: SidecarState = SidecarState.OUTDATED, outdated_by: str = "") -> WorkloadRow:
+    return WorkloadRow("shop", "Deployment", f"web-{number:02}", 3, 1, 2, 0, state, outdated_by)
 
 
 def lines(sidecars: Sidecars, *, everything: bool = False) -> list[str]:
@@ -50,6 +50,14 @@ def test_they_are_bounded_unless_all_are_asked_for(count: int) -> None:
     assert not any("--all" in line for line in whole)
 
 
+@pytest.mark.parametrize(
+    ("outdated_by", "said"), [("sidecar", "outdated"), ("init container", "outdated (init container)")]
+)
+def test_that_only_the_init_container_is_another_is_said(outdated_by: str, said: str) -> None:
+    shown = lines(Sidecars((row(1, outdated_by=outdated_by),)))
+    assert shown[1].split(None, 7)[7].strip() == said
+
+
 def test_a_mesh_without_workloads_has_no_table() -> None:
     assert lines(Sidecars()) == []
 
@@ -77,12 +85,12 @@ def test_what_is_seen_now_goes_before_what_was_counted() -> None:
 
 
 def test_it_can_be_written_as_data() -> None:
-    data = json.loads(json.dumps(Sidecars((row(1),), ("Pod shop/p",)).data()))
+    data = json.loads(json.dumps(Sidecars((row(1, outdated_by="sidecar"),), ("Pod shop/p",)).data()))
     assert data == {
         "workloads": [
             {
                 "namespace": "shop", "kind": "Deployment", "name": "web-01", "pods": 3, "current": 1, "outdated": 2,
-                "unknown": 0, "state": "outdated",
+                "unknown": 0, "state": "outdated", "outdated_by": "sidecar",
             }
         ],
         "unmanaged": ["Pod shop/p"],

@@ -8,6 +8,7 @@ from rich.console import Console, Group, RenderableType
 from syrupy.assertion import SnapshotAssertion
 
 from meshupgrade.api.v1alpha1.conditions import Reason
+from meshupgrade.api.v1alpha1.plan import PlannedHop, PlannedImage, PlannedRestart
 from meshupgrade.cli.plugin.advice import BY_REASON, BY_STATE
 from meshupgrade.cli.plugin.output import show
 from meshupgrade.cli.plugin.plan_view import SHOWN_PATHS, plan_lines
@@ -16,6 +17,7 @@ from meshupgrade.cli.plugin.summary_view import summary_lines
 from meshupgrade.cli.plugin.tables import history_table, versions_table
 from meshupgrade.cli.plugin.upgrades import Upgrade, read
 from meshupgrade.cli.plugin.why_view import why_lines
+from meshupgrade.domain.plans import summarize
 from meshupgrade.domain.state import TABLE, State
 from tests.unit.cli.plugin import examples
 
@@ -114,6 +116,24 @@ def test_a_plan_without_changes_says_so() -> None:
     told = text_of(Group(*plan_lines(examples.plan().model_copy(update={"hops": [], "mesh_config": []}), NONE)))
     assert "Nothing would change." in told
     assert "Hop" not in told
+
+
+def test_a_hop_in_which_nothing_changes_is_left_out() -> None:
+    still = PlannedHop(version="1.2.1", previous="1.2.1", chart="osm-edge", chart_digest="sha256:ccc")
+    told = text_of(Group(*plan_lines(examples.plan().model_copy(update={"hops": [still]}), NONE)))
+    assert "Hop" not in told
+    assert "osmLogLevel" in told
+
+
+def test_the_summary_says_what_changes_beside_the_hops() -> None:
+    upgrade = examples.upgrade(State.AWAITING_APPROVAL)
+    restart = PlannedRestart(target="1.2.1-a", workloads=12, waves=1, wave_size=12)
+    image = PlannedImage(workload="Deployment osm-system/grafana", container="grafana", after="grafana:2")
+    plan = examples.plan().model_copy(update={"hops": [], "data_plane": restart, "addons": [image]})
+    short = summarize(plan, secret="s", inputs="i", approved=False, carried=False)
+    told = text_of(Group(*summary_lines(upgrade, short)))
+    assert "Changes: fields of the MeshConfig 1, images of addons 1\n" in told
+    assert "Data plane: 12 workloads are restarted, in 1 wave\n" in told
 
 
 def test_the_summary(snapshot: SnapshotAssertion) -> None:

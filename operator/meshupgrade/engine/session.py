@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from meshupgrade.api.v1alpha1.findings import Finding
-from meshupgrade.api.v1alpha1.spec import parse_duration
+from meshupgrade.api.v1alpha1.rules import parse_duration
 from meshupgrade.domain.exports import ExportBroken
 from meshupgrade.domain.state import State
 from meshupgrade.engine.digest import input_digest

@@ -22,7 +22,8 @@ from meshupgrade.api.v1alpha1.conditions import AnyReason, ConditionStatus, Cond
 from meshupgrade.api.v1alpha1.findings import Finding, FindingName
 from meshupgrade.api.v1alpha1.names import OWNER_LABEL, owner_value
 from meshupgrade.api.v1alpha1.plan import AvailableVersion, PlannedImage, PlannedRestart, PlannedValue
-from meshupgrade.api.v1alpha1.spec import MeshUpgradeSpec, parse_duration
+from meshupgrade.api.v1alpha1.rules import parse_duration
+from meshupgrade.api.v1alpha1.spec import MeshUpgradeSpec
 from meshupgrade.api.v1alpha1.status import DataPlaneStatus, RestartStatus, StorageMigration
 from meshupgrade.api.v1alpha1.status import Phase as PhaseName
 from meshupgrade.distributions import Distribution

@@ -10,7 +10,8 @@ import yaml
 
 from meshupgrade.api.v1alpha1.crd import custom_resource_definition
 from meshupgrade.api.v1alpha1.reference import reference
-from meshupgrade.api.v1alpha1.spec import DURATION_PATTERN, DistributionName
+from meshupgrade.api.v1alpha1.rules import DURATION_PATTERN
+from meshupgrade.api.v1alpha1.spec import DistributionName
 from meshupgrade.api.v1alpha1.version_pattern import VERSION_OR_RANGE_PATTERN
 from meshupgrade.distributions import load_distribution
 

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from meshupgrade.api.v1alpha1.data_plane import Restart
 from meshupgrade.api.v1alpha1.findings import RISKS, FindingName
+from meshupgrade.api.v1alpha1.rules import DURATION_PATTERN, parse_duration
 from meshupgrade.api.v1alpha1.schema import structural_schema
 from meshupgrade.api.v1alpha1.spec import (
-    DURATION_PATTERN,
     Approval,
     CRDPolicy,
     CRDSource,
@@ -25,10 +26,8 @@ from meshupgrade.api.v1alpha1.spec import (
     Mode,
     OnFailure,
     PathPolicy,
-    Restart,
     ValuesKind,
     ValuesPolicy,
-    parse_duration,
 )
 from meshupgrade.api.v1alpha1.version_pattern import VERSION_OR_RANGE_PATTERN
 from meshupgrade.api.v1alpha1.windows import Day

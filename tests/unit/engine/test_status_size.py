@@ -10,7 +10,7 @@ from meshupgrade.api.v1alpha1.conditions import ConditionType
 from meshupgrade.api.v1alpha1.findings import MAX_MESSAGE, MAX_REMEDY
 from meshupgrade.api.v1alpha1.schema import structural_schema
 from meshupgrade.api.v1alpha1.status import MAX_AVAILABLE, MAX_FINDINGS, MAX_HISTORY, MeshUpgradeStatus
-from meshupgrade.engine.report import MAX_VALUES_SET_BYTES
+from meshupgrade.engine.report.attempt import MAX_VALUES_SET_BYTES
 from meshupgrade.engine.status_size import MAX_STATUS, bounded
 
 AT = "2026-05-04T03:02:01Z"

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from meshupgrade.api.v1alpha1.names import GROUP, KIND, PLURAL, SHORT_NAME, SINGULAR, VERSION
+from meshupgrade.api.v1alpha1.rules import cel
 from meshupgrade.api.v1alpha1.schema import structural_schema
-from meshupgrade.api.v1alpha1.spec import MeshUpgradeSpec, cel
+from meshupgrade.api.v1alpha1.spec import MeshUpgradeSpec
 from meshupgrade.api.v1alpha1.status import MeshUpgradeStatus
 
 __all__ = ["custom_resource_definition"]

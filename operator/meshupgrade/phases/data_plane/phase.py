@@ -4,8 +4,8 @@ A control plane upgrade leaves running sidecars alone: a Pod gets the new one wh
 """
 
 from meshupgrade.api.v1alpha1.conditions import ConditionType, Reason
+from meshupgrade.api.v1alpha1.data_plane import Restart
 from meshupgrade.api.v1alpha1.findings import FindingName
-from meshupgrade.api.v1alpha1.spec import Restart
 from meshupgrade.api.v1alpha1.status import Phase
 from meshupgrade.phases.data_plane.in_use import InUse, find_in_use
 from meshupgrade.phases.data_plane.live import LiveWorkloads, mesh_namespaces

@@ -7,9 +7,9 @@ be injected after it, by the MeshConfig as its phase will leave it and the injec
 from collections.abc import Mapping
 from typing import Any
 
+from meshupgrade.api.v1alpha1.data_plane import Restart
 from meshupgrade.api.v1alpha1.findings import Finding, FindingName, Severity
 from meshupgrade.api.v1alpha1.plan import PlannedRestart
-from meshupgrade.api.v1alpha1.spec import Restart
 from meshupgrade.api.v1alpha1.status import Phase
 from meshupgrade.domain.restarts import restart_target
 from meshupgrade.domain.sidecars import Images

@@ -12,8 +12,9 @@ from enum import Enum, auto
 from typing import Any
 
 from meshupgrade.api.v1alpha1.conditions import AnyReason, Reason
+from meshupgrade.api.v1alpha1.data_plane import Restart
 from meshupgrade.api.v1alpha1.names import RESTARTED_AT, RESTARTED_FOR
-from meshupgrade.api.v1alpha1.spec import Restart, parse_duration
+from meshupgrade.api.v1alpha1.rules import parse_duration
 from meshupgrade.domain.restarts import next_value
 from meshupgrade.domain.sidecars import Images
 from meshupgrade.kube.causes import Cause, of_data_plane

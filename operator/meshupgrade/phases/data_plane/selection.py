@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from meshupgrade.api.v1alpha1.spec import DataPlaneSpec, Restart
+from meshupgrade.api.v1alpha1.data_plane import DataPlaneSpec, Restart
 from meshupgrade.api.v1alpha1.status import RestartStatus
 from meshupgrade.domain.label_selectors import selects
 from meshupgrade.domain.restarts import is_for

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from meshupgrade.api.v1alpha1.conditions import Reason
-from meshupgrade.api.v1alpha1.spec import parse_duration
+from meshupgrade.api.v1alpha1.rules import parse_duration
 from meshupgrade.domain.label_selectors import selects
 from meshupgrade.domain.restarts import is_for, time_left
 from meshupgrade.kube.client import ObjectRef

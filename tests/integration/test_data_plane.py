@@ -6,7 +6,7 @@ import random
 import re
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ from tests.charts.injected_workloads import Kind, disruption_budget
 from tests.charts.workloads import BOOKBUYER, BOOKSTORE
 from tests.cluster.api import STRATEGIC_PATCH, Api
 from tests.cluster.cluster import Cluster
-from tests.cluster.injector import InjectorStandIn
+from tests.cluster.injector import Admission, InjectorStandIn
 from tests.cluster.pod_gate import PodGate
 from tests.cluster.pod_status import unpullable
 from tests.integration.harness import PATIENCE, Mesh, Operator, eventually
@@ -174,6 +174,15 @@ async def until(done: Callable[[], object], task: asyncio.Task[Outcome], runs: R
         await asyncio.sleep(0.1)
 
 
+def replaced(admissions: Sequence[Admission]) -> tuple[int, Counter[str]]:
+    """Give how many Pods were made, and how often by name or its beginning.
+
+    A StatefulSet may try again to make a Pod while the one of before, of the same name, is not quite gone.
+    """
+    made = Counter(one.pod for one in admissions if not one.dry_run)
+    return sum(count if pod.endswith("-") else 1 for pod, count in made.items()), made
+
+
 async def test_all_kinds_once_each_the_canary_first(runs: Runs, injector: InjectorStandIn) -> None:
     mesh = runs.mesh
     bring_in(mesh, *WORKLOADS, Kind.OPTED_OUT, Kind.RUNNING_JOB, Kind.BARE_POD)
@@ -202,10 +211,8 @@ async def test_all_kinds_once_each_the_canary_first(runs: Runs, injector: Inject
     assert admissions[0].dry_run, "the proof comes first"
     first = [one.namespace for one in admissions]
     assert first == sorted(first), "the canary comes first"
-    made = Counter(one.pod for one in admissions if not one.dry_run)
-    # A StatefulSet may try again to make a Pod while the one of before, of the same name, is not quite gone.
-    replaced = sum(count if pod.endswith("-") else 1 for pod, count in made.items())
-    assert replaced == 4 * 2 + 3 * 2 + 2, f"each Pod is replaced once: {made}"
+    count, made = replaced(admissions)
+    assert count == 4 * 2 + 3 * 2 + 2, f"each Pod is replaced once: {made}"
     told = [text for text in runs.told if "workloads" in text]
     assert told[0] == "0 of 9 workloads, wave 1 of 3"
     assert any(re.fullmatch(r"\d of 9 workloads, wave [23] of 3, about \d+ (s|min) left", text) for text in told)
@@ -229,7 +236,8 @@ async def test_all_kinds_once_each_the_canary_first(runs: Runs, injector: Inject
     assert await DataPlane().due(runs.new("Always"))
     assert (await runs.apply("Always", maxUnavailable="100%")).reason is Reason.DONE
     admissions = injector.admissions[asked:]
-    assert len([one for one in admissions if not one.dry_run]) == 4 * 2 + 3 * 2 + 2
+    count, made = replaced(admissions)
+    assert count == 4 * 2 + 3 * 2 + 2, made
     before = templates(mesh)
     assert not await DataPlane().due(runs.new("Always"))
     assert (await runs.apply("Always")).reason is Reason.DONE
